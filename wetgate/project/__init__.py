@@ -1,0 +1,25 @@
+"""The restoration folder, shared by the engine and by host applications.
+
+Standard library only, Python 3.9+.
+"""
+
+from wetgate.project.pairs import Pair, PairDraft
+from wetgate.project.processes import process_start, start_detached
+from wetgate.project.restoration import Restoration, create_restoration, open_restoration
+from wetgate.project.runs import COMMANDS, Run
+from wetgate.project.schema import ENCODINGS, RECIPES, STATES
+
+__all__ = [
+    "COMMANDS",
+    "ENCODINGS",
+    "RECIPES",
+    "STATES",
+    "Pair",
+    "PairDraft",
+    "Restoration",
+    "Run",
+    "create_restoration",
+    "open_restoration",
+    "process_start",
+    "start_detached",
+]
