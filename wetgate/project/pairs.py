@@ -46,7 +46,7 @@ class Pair:
 
     @property
     def mask(self) -> Path | None:
-        """Where the pair counts (1) and where it does not (0), as collected; None when all of it counts."""
+        """The artist's mask (0-1) as collected, or None; what it marks is the recipe's, for `color` what counts."""
         return self.folder / "mask.exr" if "mask.exr" in self.checksums else None
 
     @property

@@ -24,6 +24,7 @@ from wetgate.project.processes import process_start
 from wetgate.project.schema import read_object
 
 COMMANDS = ("stop", "pause", "resume", "checkpoint")
+ENDED = ("finished", "stopped", "failed")
 HEARTBEAT_S = 60.0
 _THIS_PROCESS_SINCE = time.time()
 
@@ -105,6 +106,20 @@ class Run:
         between machines, a run of another one counts as alive while its status.json is younger than a minute.
         """
         return bool(self.owner()) and (is_locked(self.folder / "lock") or self._runs_elsewhere())
+
+    @property
+    def state(self) -> str:
+        """What the trainer said last (see :meth:`write_status`).
+
+        "waiting" before a trainer took the run, "interrupted" when it went without a last word.
+        """
+        alive = self.is_alive()
+        said = self.status().get("state")
+        if said is None and not alive and not self.owner():
+            return "waiting"
+        if alive or said in ENDED:
+            return str(said or "preparing")
+        return "interrupted"
 
     def _runs_elsewhere(self) -> bool:
         owner = self.owner()
