@@ -1,0 +1,171 @@
+"""`wetgate add`: collect pairs of scan and reference frames."""
+
+from __future__ import annotations
+
+import contextlib
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wetgate.cli.progress import Progress
+from wetgate.errors import WetgateError
+from wetgate.images import (
+    Image,
+    Source,
+    format_frames,
+    guess_encoding,
+    open_source,
+    parse_frames,
+    read_header,
+    write_image,
+)
+from wetgate.project import PairDraft, open_restoration
+
+HELP = "Add pairs: the same frames as scanned and as they should look, already laid over one another."
+EPILOG = """A PATTERN is a folder, a sequence such as shot.####.dpx or shot.%04d.dpx, one picture, or a video.
+FRAMES is 1001, 1001-1100, 1001-1100x10, or several of them with commas. The pictures are copied into the
+restoration; either all of the pairs are added or none.
+
+example:
+  wetgate add reel3.wetgate --scan scans/shot.####.dpx --reference dvd.mov --frames 1001-1061x10 \\
+      --reference-frames 25-85x10"""
+
+_HALF_HOLDS = ("8", "10", "half")
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="FOLDER", help="the restoration folder")
+    parser.add_argument("--scan", required=True, metavar="PATTERN", help="the pictures to restore")
+    parser.add_argument("--reference", required=True, metavar="PATTERN", help="the same pictures as they should look")
+    parser.add_argument("--frames", required=True, metavar="FRAMES", help="which frames of the scan")
+    parser.add_argument(
+        "--reference-frames",
+        metavar="FRAMES",
+        help="the frames of the reference that show the same, one for one from the lowest up (default: the same numbers)",
+    )
+    parser.add_argument("--mask", metavar="PATTERN", help="masks of the scan's frames, or one picture for all of them")
+    parser.add_argument("--region", metavar="X,Y,W,H", help="only this part of both, in pixels from the top left")
+
+
+def run(arguments: Namespace) -> dict[str, Any]:
+    restoration = open_restoration(arguments.folder)
+    region = None if arguments.region is None else _parse_region(arguments.region)
+    with contextlib.ExitStack() as opened:
+        scan = opened.enter_context(open_source(arguments.scan))
+        reference = opened.enter_context(open_source(arguments.reference))
+        mask = None if arguments.mask is None else opened.enter_context(open_source(arguments.mask))
+        _check_sizes(scan, reference, mask, region)
+        frames = parse_frames(arguments.frames)
+        reference_frames = _reference_frames(arguments.reference_frames, reference, frames)
+        progress = opened.enter_context(Progress(len(frames), "pairs", quiet=arguments.json))
+        drafts: list[PairDraft] = []
+        with contextlib.ExitStack() as together:
+            # Left in the opposite order, so the pairs are numbered in the order of their frames.
+            for scan_frame, reference_frame in reversed(list(zip(frames, reference_frames, strict=True))):
+                draft = together.enter_context(restoration.add_pair(scan_frame, region))
+                _collect(draft, scan, reference, reference_frame, mask)
+                drafts.insert(0, draft)
+                progress.update(len(drafts), f"frame {scan_frame}")
+        first_frames = ((scan, frames[0]), (reference, reference_frames[0]))
+        notes = [note for first in first_frames if (note := _encoding_note(*first, restoration.encoding))]
+    for role, pattern in (("scan", arguments.scan), ("reference", arguments.reference)):
+        restoration.add_source(role, str(Path(pattern).absolute()))
+    return {
+        "folder": str(restoration.folder),
+        "pairs": [draft.pair.number for draft in drafts if draft.pair],
+        "frames": format_frames(frames),
+        "reference_frames": format_frames(reference_frames),
+        "notes": notes,
+    }
+
+
+def describe(result: dict[str, Any]) -> str:
+    count = len(result["pairs"])
+    lines = [f"Added {count} {'pair' if count == 1 else 'pairs'} (frames {result['frames']}) to {result['folder']}."]
+    return "\n".join([*lines, *result["notes"], f"Next: wetgate train {result['folder']}"])
+
+
+def _collect(draft: PairDraft, scan: Source, reference: Source, reference_frame: int, mask: Source | None) -> None:
+    region = draft.region
+    draft.where_from = {
+        "scan": str(scan.path(draft.frame).absolute()),
+        "reference": str(reference.path(reference_frame).absolute()),
+        "reference_frame": reference_frame,
+    }
+    _copy(scan.read(draft.frame), draft.frame, region, draft.scan)
+    _copy(reference.read(reference_frame), reference_frame, region, draft.reference)
+    if mask is not None:
+        mask_frame = mask.frames[0] if len(mask.frames) == 1 else draft.frame
+        draft.where_from["mask"] = str(mask.path(mask_frame).absolute())
+        _copy(_matte(mask.read(mask_frame)), mask_frame, region, draft.mask)
+
+
+def _copy(image: Image, frame: int, region: Any, target: Path) -> None:
+    pixels = image.pixels
+    if region is not None:
+        x, y, width, height = region
+        pixels = pixels[y : y + height, x : x + width]
+    bad = int((~np.isfinite(pixels)).any(axis=2).sum())
+    if bad:
+        raise WetgateError(
+            f"{image.path}, frame {frame}, has {bad} {'pixel' if bad == 1 else 'pixels'} of NaN or infinity: "
+            "repair the picture, leave the frame out, or choose a --region without them."
+        )
+    depth = "half" if image.header.depth in _HALF_HOLDS else "float"
+    write_image(target, np.ascontiguousarray(pixels), bit_depth=depth)
+
+
+def _matte(image: Image) -> Image:
+    """A mask drawn into alpha over black is as good as one in grey."""
+    if image.alpha is None or image.pixels.any():
+        return image
+    matte = np.repeat(image.alpha[..., None], 3, axis=2)
+    return Image(matte, None, image.header, image.path)
+
+
+def _reference_frames(text: str | None, reference: Source, frames: list[int]) -> list[int]:
+    if text is None:
+        only_one = len(frames) == len(reference.frames) == 1
+        return list(reference.frames) if only_one else frames
+    chosen = parse_frames(text)
+    if len(chosen) != len(frames):
+        raise WetgateError(
+            f"--frames names {len(frames)} frames of the scan but --reference-frames names {len(chosen)}: "
+            "each scan frame needs its reference frame."
+        )
+    return chosen
+
+
+def _parse_region(text: str) -> tuple[int, int, int, int]:
+    try:
+        x, y, width, height = (int(part) for part in text.split(","))
+    except ValueError:
+        raise WetgateError(f"--region {text} is not x,y,width,height in pixels, such as 100,50,640,480.") from None
+    if x < 0 or y < 0 or width < 1 or height < 1:
+        raise WetgateError(f"--region {text} is not inside a picture: x and y start at 0, width and height at 1.")
+    return x, y, width, height
+
+
+def _check_sizes(scan: Source, reference: Source, mask: Source | None, region: Any) -> None:
+    width, height = scan.size
+    for role, source in (("reference", reference), ("mask", mask)):
+        if source is not None and source.size != scan.size:
+            raise WetgateError(
+                f"The {role} {source.name} is {source.size[0]} x {source.size[1]} but the scan {scan.name} is "
+                f"{width} x {height}: lay it over the scan at the scan's size first."
+            )
+    if region is not None and (region[0] + region[2] > width or region[1] + region[3] > height):
+        raise WetgateError(
+            f"--region {','.join(map(str, region))} reaches outside the scan {scan.name}, which is {width} x {height}."
+        )
+
+
+def _encoding_note(source: Source, frame: int, encoding: str) -> str | None:
+    """What the file states, where that is not what the artist stated; an EXR may hold anything."""
+    header = source.read(frame).header if source.is_video else read_header(source.path(frame))
+    stated = None if header.format == "exr" else guess_encoding(header)
+    if stated in (None, encoding):
+        return None
+    return f"Note: {source.name} says of itself that it is {stated}, but this restoration's encoding is {encoding}."
