@@ -71,18 +71,21 @@ class Comparison:
         result, truth: float ``[H, W, 3]``, display-referred.
         inset: pixels left out along each edge, before any filtering.
         mask: ``[H, W]``; pixels above 0.5 count, and nothing leaks in from the others.
+        name: what the errors call the result.
 
     Raises:
         WetgateError: sizes differ, NaN or infinite pixels count, or no pixel counts.
     """
 
-    def __init__(self, result: Array, truth: Array, *, inset: int = 0, mask: Array | Mask | None = None) -> None:
+    def __init__(
+        self, result: Array, truth: Array, *, inset: int = 0, mask: Array | Mask | None = None, name: str = "result"
+    ) -> None:
         for picture in (result, truth):
             if picture.ndim != 3 or picture.shape[2] != 3:
                 raise ValueError(f"pictures are [H, W, 3], not {list(picture.shape)}")
         if result.shape != truth.shape:
             raise WetgateError(
-                f"The result is {_size(result)} and the truth {_size(truth)} pixels: "
+                f"The {name} is {_size(result)} and the truth {_size(truth)} pixels: "
                 "only pictures of the same size can be compared."
             )
         if mask is not None and mask.shape != truth.shape[:2]:
@@ -93,10 +96,10 @@ class Comparison:
                 f"An inset of {inset} pixels leaves nothing of a {_size(truth)} picture: choose a smaller one."
             )
         window = np.s_[inset : height - inset, inset : width - inset]
-        self.mask: Mask | None = None if mask is None else np.asarray(mask)[window] > 0.5
+        self.mask: Mask | None = None if mask is None else np.asarray(mask, np.float32)[window] > 0.5
         if self.mask is not None and not self.mask.any():
             raise WetgateError("The mask leaves no pixel to measure: paint white what shall count.")
-        self.result = self._checked(result[window], "result")
+        self.result = self._checked(result[window], name)
         self.truth = self._checked(truth[window], "truth")
 
     @cached_property
@@ -224,7 +227,8 @@ class Comparison:
 class Meter:
     """The measures of one method over the frames of a sequence, one frame in memory at a time."""
 
-    def __init__(self, *, inset: int = 0) -> None:
+    def __init__(self, name: str = "result", *, inset: int = 0) -> None:
+        self.name = name
         self.frames: dict[int, Measures] = {}
         self._inset = inset
         self._last_frame: int | None = None
@@ -232,7 +236,7 @@ class Meter:
 
     def add(self, frame: int, result: Array, truth: Array, mask: Array | Mask | None = None) -> Measures:
         """Measure one frame. Flicker needs the frame numbered one lower to have been added just before."""
-        comparison = Comparison(result, truth, inset=self._inset, mask=mask)
+        comparison = Comparison(result, truth, inset=self._inset, mask=mask, name=self.name)
         error = comparison.low_passed_error
         last = self._last_error
         follows = self._last_frame == frame - 1 and last is not None and last.shape == error.shape

@@ -1,0 +1,330 @@
+"""``report.html``: what a restoration does to the pictures, on one page that needs nothing else.
+
+The page holds its pictures, plots, style and script; a content security policy keeps it from loading
+anything. Pictures come first, between neutral greys: nothing coloured stands beside them.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any
+
+import cv2
+import numpy as np
+
+from wetgate import __version__
+from wetgate.errors import WetgateError
+from wetgate.evaluation.metrics import Array, Measures
+from wetgate.evaluation.plots import Plot, draw
+from wetgate.files import write_bytes
+
+LONGEST_EDGE = 1920
+DIFFERENCE_GAIN = 4
+JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One frame to look at; float ``[H, W, 3]`` display-referred, all of one size.
+
+    label: for example ``frame 1041, held out``. note: a line below, for example its own measures.
+    """
+
+    label: str
+    scan: Array
+    restored: Array
+    reference: Array | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table of measures. parameters, seconds: what the method costs, where known."""
+
+    name: str
+    measures: Measures
+    parameters: int | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Measures of several methods (``ranked``: the best of each column stands out) or of several frames."""
+
+    title: str
+    rows: Sequence[Row]
+    note: str = ""
+    ranked: bool = True
+
+
+@dataclass(frozen=True)
+class PairLine:
+    """What became of one pair. state: as in the restoration folder; use: ``trained on``, ``held out`` or empty."""
+
+    name: str
+    frame: str
+    state: str
+    use: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that the page shows; empty parts are left out.
+
+    headline: one sentence with the outcome. facts, settings: shown as they are, in this order.
+    """
+
+    title: str
+    headline: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    pictures: Sequence[Picture] = ()
+    tables: Sequence[Table] = ()
+    plots: Sequence[Plot] = ()
+    limits: Sequence[str] = ()
+    pairs: Sequence[PairLine] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_report(path: str | os.PathLike[str], report: Report) -> None:
+    """Write the page, whole or not at all.
+
+    Raises:
+        WetgateError: the file cannot be written, or the pictures of one frame differ in size.
+    """
+    write_bytes(path, page(report).encode("utf-8"))
+
+
+def page(report: Report) -> str:
+    """The page as HTML text."""
+    parts = [
+        _section("Pictures", "".join(map(_figure, report.pictures)), "pictures"),
+        _section("Measures", "".join(map(_table, report.tables)) + _legend() if report.tables else "", "measures"),
+        _section("Training", f'<div class="plots">{"".join(map(draw, report.plots))}</div>' if report.plots else ""),
+        _section("Limits", _list(report.limits)),
+        _section("Record", _pairs(report.pairs) + _settings(report.settings)),
+    ]
+    headline = f'<p class="headline">{_text(report.headline)}</p>' if report.headline else ""
+    return (
+        "<!DOCTYPE html>\n"
+        '<html lang="en"><head><meta charset="utf-8">'
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
+        "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="dark">'
+        f"<title>{_text(report.title)}</title>"
+        f"<style>{_resource('report.css')}</style></head>\n"
+        f"<body><header><h1>{_text(report.title)}</h1>{headline}{_facts(report.facts)}</header>\n"
+        f"<main>{''.join(parts)}</main>\n"
+        f"<footer>Wetgate {_text(__version__)}. Pictures on this page are 8-bit JPEG (quality {JPEG_QUALITY}, 4:4:4), "
+        f"at most {LONGEST_EDGE} pixels long; the measures come from the frames at full size and precision.</footer>\n"
+        f"<script>{_resource('report.js')}</script></body></html>\n"
+    )
+
+
+def usual_limits(*, held_out: int, trained: int, flicker_measured: bool) -> list[str]:
+    """What figures from ``held_out`` pairs, next to ``trained`` ones, do not say."""
+    limits = []
+    if held_out == 0:
+        limits.append(
+            "No pair was held out: every figure is of a pair that the model was trained on, and flatters it. "
+            "Add pairs, or judge the frames in between by eye."
+        )
+    elif held_out < 3:
+        pairs = "one held-out pair" if held_out == 1 else f"{held_out} held-out pairs"
+        limits.append(f"The figures rest on {pairs}: other frames of the shot may come out better or worse.")
+    if 0 < trained < 4:
+        limits.append(
+            f"Trained on {trained} {'pair' if trained == 1 else 'pairs'}: "
+            "colours and light that these frames do not show are extrapolated."
+        )
+    limits.append(
+        "The reference is taken for the truth. Its own faults (compression, another grade, misalignment left over) "
+        "count as errors here, and are learned where they are the same in every pair."
+    )
+    limits.append("Shots unlike the pairs are not covered by these figures; make a restoration for each shot.")
+    if not flicker_measured:
+        limits.append("Flicker was not measured: it needs successive frames that have a reference.")
+    return limits
+
+
+def _lower(value: float) -> float:
+    return value
+
+
+def _higher(value: float) -> float:
+    return -value
+
+
+def _nearest_one(value: float) -> float:
+    return abs(math.log(max(value, 1e-12)))
+
+
+@dataclass(frozen=True)
+class _Column:
+    name: str
+    title: str
+    form: str
+    meaning: str
+    cost: Callable[[float], float] | None = None
+
+    def value(self, row: Row) -> float | None:
+        value: float | None = getattr(row if hasattr(row, self.name) else row.measures, self.name)
+        return value
+
+    def text(self, row: Row) -> str:
+        value = self.value(row)
+        return "–" if value is None else format(value, self.form)
+
+
+_COLUMNS = [
+    _Column("psnr", "PSNR dB", ".2f", "pixel error; higher is better", _higher),
+    _Column("ssim", "SSIM", ".3f", "structure of the luma; higher is better, 1 at most", _higher),
+    _Column("delta_e", "dE", ".2f", "mean colour difference (CIEDE2000) without grain; lower is better", _lower),
+    _Column("delta_e_p95", "dE p95", ".2f", "its 95th percentile: the worst places; lower is better", _lower),
+    _Column("hf_gain", "HF gain", ".2f", "energy of grain and fine detail over the truth's; 1 is right", _nearest_one),
+    _Column("hf_correlation", "HF corr", ".3f", "whether it is the same grain and detail; higher is better", _higher),
+    _Column("fine_gain", "fine", ".2f", "energy below 1 pixel over the truth's; 1 is right", _nearest_one),
+    _Column("middle_gain", "middle", ".2f", "energy from 1 to 4 pixels over the truth's; 1 is right", _nearest_one),
+    _Column("flicker", "flicker", ".2f", "how the error changes from frame to frame, in 8-bit code values; "
+            "lower is better", _lower),
+    _Column("parameters", "parameters", ",d", "numbers that the method learns"),
+    _Column("seconds", "seconds", ".1f", "time to learn them"),
+]  # fmt: skip
+
+
+def _table(table: Table) -> str:
+    columns = [column for column in _COLUMNS if any(column.value(row) is not None for row in table.rows)]
+    best = {column.title: _best(column, table.rows) for column in columns} if table.ranked else {}
+    head = "".join(f'<th scope="col" title="{_text(column.meaning)}">{_text(column.title)}</th>' for column in columns)
+    body = ""
+    for row in table.rows:
+        cells = ""
+        for column in columns:
+            text = column.text(row)
+            cells += f'<td class="best">{text}</td>' if text in best.get(column.title, ()) else f"<td>{text}</td>"
+        body += f'<tr><th scope="row">{_text(row.name)}</th>{cells}</tr>'
+    note = f'<p class="note">{_text(table.note)}</p>' if table.note else ""
+    return (
+        f'<div class="scroll"><table><caption>{_text(table.title)}</caption>'
+        f'<thead><tr><th scope="col"></th>{head}</tr></thead><tbody>{body}</tbody></table></div>{note}'
+    )
+
+
+def _best(column: _Column, rows: Sequence[Row]) -> set[str]:
+    """The texts of the best values: what reads the same ranks the same."""
+    cost = column.cost
+    values = [(value, row) for row in rows if (value := column.value(row)) is not None]
+    if cost is None or len(values) < 2:
+        return set()
+    return {column.text(min(values, key=lambda pair: cost(pair[0]))[1])}
+
+
+def _legend() -> str:
+    terms = "".join(f"<dt>{_text(column.title)}</dt><dd>{_text(column.meaning)}</dd>" for column in _COLUMNS)
+    return f"<details><summary>What the columns mean</summary><dl>{terms}</dl></details>"
+
+
+def _figure(picture: Picture) -> str:
+    layers = {"scan": picture.scan, "restored": picture.restored}
+    if picture.reference is not None:
+        layers["reference"] = picture.reference
+    if len({layer.shape for layer in layers.values()}) > 1:
+        sizes = ", ".join(f"{name} {layer.shape[1]}x{layer.shape[0]}" for name, layer in layers.items())
+        raise WetgateError(
+            f"The pictures of {picture.label} differ in size ({sizes}): they cannot be laid over each other."
+        )
+    height, width = picture.scan.shape[:2]
+    shrink = min(1.0, LONGEST_EDGE / max(height, width))
+    width, height = max(1, round(width * shrink)), max(1, round(height * shrink))
+    ground_name = "reference" if picture.reference is not None else "scan"
+    with np.errstate(invalid="ignore"):
+        difference = 0.5 + DIFFERENCE_GAIN * (picture.restored - layers[ground_name])
+    difference_name = f"restored minus {ground_name}, {DIFFERENCE_GAIN}x, grey is none"
+    images = "".join(
+        _image(pixels, name, caption, picture.label, (width, height))
+        for name, caption, pixels in [
+            *((name, name, layer) for name, layer in layers.items()),
+            ("difference", difference_name, difference),
+        ]
+    )
+    views = ["wipe", "side by side", *layers, "difference"]
+    buttons = "".join(f'<button type="button" data-view="{view}">{view.capitalize()}</button>' for view in views)
+    wipes = "".join(
+        f'<div class="wipe" role="slider" tabindex="0" data-wipe="{number}" aria-valuemin="0" aria-valuemax="100" '
+        f'aria-label="{left} to {right}"></div>'
+        for number, (left, right) in enumerate(zip(list(layers)[:-1], list(layers)[1:], strict=True))
+    )
+    note = f'<p class="note">{_text(picture.note)}</p>' if picture.note else ""
+    return (
+        f'<figure data-layers="{len(layers)}" data-view="side by side" style="--w:{width};--h:{height}">'
+        f"<figcaption><h3>{_text(picture.label)}</h3>"
+        f'<div class="views" role="group" aria-label="View of {_text(picture.label)}">{buttons}'
+        '<button type="button" data-zoom aria-pressed="false">1:1</button></div></figcaption>'
+        f'<div class="port"><div class="stage">{images}{wipes}</div></div>{note}</figure>'
+    )
+
+
+def _image(pixels: Array, name: str, caption: str, label: str, size: tuple[int, int]) -> str:
+    if (pixels.shape[1], pixels.shape[0]) != size:
+        pixels = cv2.resize(np.asarray(pixels, np.float32), size, interpolation=cv2.INTER_AREA)
+    codes = np.rint(255 * np.clip(np.nan_to_num(pixels, posinf=1.0, neginf=0.0), 0, 1)).astype(np.uint8)
+    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    _, data = cv2.imencode(".jpg", np.ascontiguousarray(codes[..., ::-1]), options)
+    source = "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")
+    return (
+        f'<div class="layer" data-layer="{name}"><img src="{source}" width="{size[0]}" height="{size[1]}" '
+        f'alt="{_text(caption)}, {_text(label)}" draggable="false"><span>{_text(caption)}</span></div>'
+    )
+
+
+def _facts(facts: Mapping[str, Any]) -> str:
+    if not facts:
+        return ""
+    terms = "".join(f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in facts.items())
+    return f'<dl class="facts">{terms}</dl>'
+
+
+def _list(sentences: Sequence[str]) -> str:
+    return f"<ul>{''.join(f'<li>{_text(sentence)}</li>' for sentence in sentences)}</ul>" if sentences else ""
+
+
+def _pairs(pairs: Sequence[PairLine]) -> str:
+    if not pairs:
+        return ""
+    head = "".join(f'<th scope="col">{title}</th>' for title in ("pair", "frame", "state", "use", "reason"))
+    body = "".join(
+        f'<tr><th scope="row">{_text(pair.name)}</th><td>{_text(pair.frame)}</td><td>{_text(pair.state)}</td>'
+        f"<td>{_text(pair.use)}</td><td>{_text(pair.reason)}</td></tr>"
+        for pair in pairs
+    )
+    return (
+        f'<div class="scroll"><table class="words"><caption>Pairs</caption><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    if not settings:
+        return ""
+    terms = "".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in settings.items())
+    return f"<details><summary>Settings</summary><dl>{terms}</dl></details>"
+
+
+def _section(title: str, content: str, name: str = "") -> str:
+    return f'<section class="{name or title.lower()}"><h2>{title}</h2>{content}</section>\n' if content else ""
+
+
+def _text(value: Any) -> str:
+    return html.escape(str(value), quote=True)
+
+
+def _resource(name: str) -> str:
+    return resources.files("wetgate.evaluation").joinpath(name).read_text(encoding="utf-8")
