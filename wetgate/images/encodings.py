@@ -146,9 +146,7 @@ def aces_to_adx(pixels: Pixels, bits: int) -> Pixels:
     exposure = np.asarray(pixels, np.float64) @ np.linalg.inv(_EXPOSURE_TO_ACES).T
     logarithm = np.log10(np.maximum(exposure, 10.0 ** _LOG_EXPOSURE[0]))
     straight = (logarithm + _REFERENCE_POINT) * (55.0 / 100.0)
-    independent = np.where(
-        logarithm > _LOG_EXPOSURE[-1], straight, np.interp(logarithm, _LOG_EXPOSURE, _CID)
-    )
+    independent = np.where(logarithm > _LOG_EXPOSURE[-1], straight, np.interp(logarithm, _LOG_EXPOSURE, _CID))
     return density_to_adx((independent @ np.linalg.inv(_CDD_TO_CID).T).astype(np.float32), bits)
 
 

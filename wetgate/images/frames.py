@@ -33,7 +33,7 @@ def parse_frames(text: str) -> list[int]:
         first, step = int(match[1]), int(match[3] or 1)
         last = int(match[2]) if match[2] else first
         if last < first:
-            raise WetgateError(f"'{text}' is not a list of frames: {part.strip()} runs backwards, write {last}-{first}.")
+            raise WetgateError(f"'{text}' is not a list of frames: {part.strip()} runs backwards.")
         if step == 0:
             raise WetgateError(f"'{text}' is not a list of frames: the step in {part.strip()} must be at least 1.")
         span = range(first, last + 1, step)

@@ -13,7 +13,6 @@ from collections import defaultdict
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 
 from wetgate.errors import WetgateError
 from wetgate.files import make_folder
@@ -68,7 +67,7 @@ class Source(ABC):
     def __enter__(self) -> Source:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
         self.close()
 
 
@@ -94,7 +93,7 @@ class Sink(ABC):
     def __enter__(self) -> Sink:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
         if kind is None:
             self.close()
         else:
@@ -157,13 +156,14 @@ class _Pictures(Source):
     def read(self, frame: int) -> Image:
         if frame not in self._paths:
             raise WetgateError(
-                f"Frame {frame} of {self.name} is missing in {self.folder}; there are frames {self.frames[0]} to {self.frames[-1]}."
+                f"Frame {frame} of {self.name} is missing in {self.folder}; "
+                f"its frames run from {self.frames[0]} to {self.frames[-1]}."
             )
         image = read_image(self._paths[frame])
         if image.size != self.size:
             raise WetgateError(
-                f"{image.path} is {image.size[0]} x {image.size[1]}, but {self._paths[self.frames[0]].name} of the same "
-                f"sequence is {self.size[0]} x {self.size[1]}; all frames must have one size."
+                f"{image.path} is {image.size[0]} x {image.size[1]}, but {self._paths[self.frames[0]].name} is "
+                f"{self.size[0]} x {self.size[1]}; all frames of a sequence must have one size."
             )
         return image
 
@@ -198,7 +198,9 @@ def open_source(pattern: str | os.PathLike[str]) -> Source:
     if naming is not None and not path.exists():
         return _open_sequence(naming)
     if not path.exists():
-        raise WetgateError(f"{path} does not exist. Check the name, or give a folder, a pattern such as shot.####.exr, or a video.")
+        raise WetgateError(
+            f"{path} does not exist. Give a folder, a pattern such as shot.####.exr, a picture or a video."
+        )
     if path.suffix.lower() in VIDEO_SUFFIXES:
         from wetgate.images.video import VideoSource
 
@@ -226,7 +228,7 @@ def _open_folder(folder: Path) -> Source:
     (before, after), members = next(iter(groups.items()))
     paths = {int(number): path for number, path in members}
     if len(paths) < len(members):
-        raise WetgateError(f"{folder} holds the same frame number twice with different zeros in front; keep one of each.")
+        raise WetgateError(f"{folder} holds a frame number twice, with different zeros in front; keep one of each.")
     if not after:
         return _Pictures(folder.name, paths, None)
     digits = min(len(number) for number, _ in members)
@@ -237,12 +239,10 @@ def _open_folder(folder: Path) -> Source:
 def _open_sequence(naming: _Naming) -> Source:
     if not naming.folder.is_dir():
         raise WetgateError(f"{naming.folder} does not exist, so {naming} cannot be read from it.")
-    paths = {
-        frame: naming.folder / name for name in os.listdir(naming.folder) if (frame := naming.frame_of(name)) is not None
-    }
+    numbered = ((naming.frame_of(entry.name), entry) for entry in naming.folder.iterdir())
+    paths = {frame: entry for frame, entry in numbered if frame is not None}
     if not paths:
-        raise WetgateError(f"{naming.folder} holds no file that fits {naming}. Check the name and the number of digits.")
-    _ = FORMATS.get(Path(naming.after).suffix.lower())
+        raise WetgateError(f"{naming.folder} holds no file named like {naming}. Check the name and its digits.")
     return _Pictures(str(naming), paths, naming)
 
 
@@ -300,7 +300,9 @@ def open_sink(pattern: str | os.PathLike[str], like: Source) -> Sink:
         return VideoSink(path, like)
     if is_file:
         if len(like.frames) > 1:
-            raise WetgateError(f"{path} is one picture, but {like.name} has {len(like.frames)} frames; write {path.stem}.####{suffix}.")
+            raise WetgateError(
+                f"{path} is one picture, but {like.name} has {len(like.frames)} frames; name {path.stem}.####{suffix}."
+            )
         return _OnePictureSink(path)
     if like.is_video:
         return _PictureSink(path, _Naming(path, f"{Path(like.name).stem}.", 6, ".exr"), like)
@@ -313,7 +315,7 @@ def _refuse_source(path: Path, folder: Path, like: Source) -> None:
         raise WetgateError(f"{path} is the source itself; a source is never overwritten. Choose another output.")
     if like.is_video or len(like.frames) == 1:
         if (folder / first.name).resolve() == first and folder.resolve() == path.resolve():
-            raise WetgateError(f"{path} is the folder of the source; a source is never overwritten. Choose another output.")
+            raise WetgateError(f"{path} is the source's folder; a source is never overwritten. Choose another output.")
         return
     if folder.resolve() == first.parent or first.parent in folder.resolve().parents:
         raise WetgateError(
