@@ -10,19 +10,20 @@ import numpy as np
 import pytest
 
 from wetgate.errors import WetgateError
-from wetgate.evaluation.metrics import Measures
-from wetgate.evaluation.plots import Plot, draw
-from wetgate.evaluation.report import (
-    LONGEST_EDGE,
+from wetgate.evaluation import (
+    Measures,
     PairLine,
     Picture,
+    Plot,
     Report,
     Row,
     Table,
-    page,
-    usual_limits,
+    as_text,
+    limits_of_pairs,
     write_report,
 )
+from wetgate.evaluation.plots import draw
+from wetgate.evaluation.report import LONGEST_EDGE, page
 
 VOID = {"meta", "img", "br", "hr", "input", "link", "line", "circle", "polyline"}
 
@@ -96,7 +97,7 @@ def full_report() -> Report:
             Table("Each frame", [Row("1041", RESTORED)], ranked=False),
         ],
         plots=[Plot("Loss", [("loss", [(0, 1.0), (1, 0.1), (2, 0.01)])], logarithmic=True)],
-        limits=usual_limits(held_out=1, trained=5, flicker_measured=True),
+        limits=limits_of_pairs(held_out=1, trained=5),
         pairs=[
             PairLine("0001", "1001", "accepted", "trained on"),
             PairLine("0002", "1013", "rejected", "", "another frame"),
@@ -214,10 +215,18 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_limits_speak_of_what_was_not_measured() -> None:
-    none = " ".join(usual_limits(held_out=0, trained=2, flicker_measured=False))
-    assert "No pair was held out" in none and "Trained on 2 pairs" in none and "Flicker was not measured" in none
-    many = " ".join(usual_limits(held_out=12, trained=20, flicker_measured=True))
-    assert "held out" not in many and "Flicker" not in many and "reference is taken for the truth" in many
+    none = " ".join(limits_of_pairs(held_out=0, trained=2))
+    assert "No pair was held out" in none and "Trained on 2 pairs" in none and "Flicker is not measured" in none
+    many = " ".join(limits_of_pairs(held_out=12, trained=20))
+    assert "held out" not in many and "Trained on" not in many and "reference is taken for the truth" in many
+
+
+def test_a_table_for_the_terminal_lines_up_and_stars_the_best() -> None:
+    text = as_text(Table("Held-out pairs", [Row("scan", SCAN), Row("restored", RESTORED, 72_312, 60.0)], note="Mean."))
+    title, head, scan, restored, note = text.splitlines()
+    assert (title, note) == ("Held-out pairs", "Mean.")
+    assert restored.split()[1:4] == ["31.44*", "0.802*", "2.44*"] and "72,312" in restored
+    assert head.index("dE") + 2 == scan.index("23.10") + 5 == restored.index("2.44") + 4
 
 
 def places(svg: str) -> list[tuple[float, float]]:

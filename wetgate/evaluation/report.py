@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import base64
 import html
-import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
@@ -20,13 +19,16 @@ import numpy as np
 
 from wetgate import __version__
 from wetgate.errors import WetgateError
-from wetgate.evaluation.metrics import Array, Measures
+from wetgate.evaluation.metrics import Array
 from wetgate.evaluation.plots import Plot, draw
+from wetgate.evaluation.tables import COLUMNS, Table
 from wetgate.files import write_bytes
 
 LONGEST_EDGE = 1920
 DIFFERENCE_GAIN = 4
 JPEG_QUALITY = 95
+
+_BEST = ' class="best"'
 
 
 @dataclass(frozen=True)
@@ -41,26 +43,6 @@ class Picture:
     restored: Array
     reference: Array | None = None
     note: str = ""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a table of measures. parameters, seconds: what the method costs, where known."""
-
-    name: str
-    measures: Measures
-    parameters: int | None = None
-    seconds: float | None = None
-
-
-@dataclass(frozen=True)
-class Table:
-    """Measures of several methods (``ranked``: the best of each column stands out) or of several frames."""
-
-    title: str
-    rows: Sequence[Row]
-    note: str = ""
-    ranked: bool = True
 
 
 @dataclass(frozen=True)
@@ -128,7 +110,17 @@ def page(report: Report) -> str:
     )
 
 
-def usual_limits(*, held_out: int, trained: int, flicker_measured: bool) -> list[str]:
+def page_size(pixels: Array) -> Array:
+    """The picture as large as the page shows it: smaller ones as they are."""
+    height, width = pixels.shape[:2]
+    shrink = LONGEST_EDGE / max(height, width)
+    if shrink >= 1:
+        return pixels
+    size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+    return np.asarray(cv2.resize(np.asarray(pixels, np.float32), size, interpolation=cv2.INTER_AREA))
+
+
+def limits_of_pairs(*, held_out: int, trained: int) -> list[str]:
     """What figures from ``held_out`` pairs, next to ``trained`` ones, do not say."""
     limits = []
     if held_out == 0:
@@ -144,71 +136,23 @@ def usual_limits(*, held_out: int, trained: int, flicker_measured: bool) -> list
             f"Trained on {trained} {'pair' if trained == 1 else 'pairs'}: "
             "colours and light that these frames do not show are extrapolated."
         )
-    limits.append(
+    return [
+        *limits,
         "The reference is taken for the truth. Its own faults (compression, another grade, misalignment left over) "
-        "count as errors here, and are learned where they are the same in every pair."
-    )
-    limits.append("Shots unlike the pairs are not covered by these figures; make a restoration for each shot.")
-    if not flicker_measured:
-        limits.append("Flicker was not measured: it needs successive frames that have a reference.")
-    return limits
-
-
-def _lower(value: float) -> float:
-    return value
-
-
-def _higher(value: float) -> float:
-    return -value
-
-
-def _nearest_one(value: float) -> float:
-    return abs(math.log(max(value, 1e-12)))
-
-
-@dataclass(frozen=True)
-class _Column:
-    name: str
-    title: str
-    form: str
-    meaning: str
-    cost: Callable[[float], float] | None = None
-
-    def value(self, row: Row) -> float | None:
-        value: float | None = getattr(row if hasattr(row, self.name) else row.measures, self.name)
-        return value
-
-    def text(self, row: Row) -> str:
-        value = self.value(row)
-        return "–" if value is None else format(value, self.form)
-
-
-_COLUMNS = [
-    _Column("psnr", "PSNR dB", ".2f", "pixel error; higher is better", _higher),
-    _Column("ssim", "SSIM", ".3f", "structure of the luma; higher is better, 1 at most", _higher),
-    _Column("delta_e", "dE", ".2f", "mean colour difference (CIEDE2000) without grain; lower is better", _lower),
-    _Column("delta_e_p95", "dE p95", ".2f", "its 95th percentile: the worst places; lower is better", _lower),
-    _Column("hf_gain", "HF gain", ".2f", "energy of grain and fine detail over the truth's; 1 is right", _nearest_one),
-    _Column("hf_correlation", "HF corr", ".3f", "whether it is the same grain and detail; higher is better", _higher),
-    _Column("fine_gain", "fine", ".2f", "energy below 1 pixel over the truth's; 1 is right", _nearest_one),
-    _Column("middle_gain", "middle", ".2f", "energy from 1 to 4 pixels over the truth's; 1 is right", _nearest_one),
-    _Column("flicker", "flicker", ".2f", "how the error changes from frame to frame, in 8-bit code values; "
-            "lower is better", _lower),
-    _Column("parameters", "parameters", ",d", "numbers that the method learns"),
-    _Column("seconds", "seconds", ".1f", "time to learn them"),
-]  # fmt: skip
+        "count as errors here, and are learned where they are the same in every pair.",
+        "Shots unlike the pairs are not covered by these figures; make a restoration for each shot.",
+        "Flicker is not measured on pairs: it needs successive frames with a truth.",
+    ]
 
 
 def _table(table: Table) -> str:
-    columns = [column for column in _COLUMNS if any(column.value(row) is not None for row in table.rows)]
-    best = {column.title: _best(column, table.rows) for column in columns} if table.ranked else {}
+    columns = table.columns
     head = "".join(f'<th scope="col" title="{_text(column.meaning)}">{_text(column.title)}</th>' for column in columns)
     body = ""
-    for row in table.rows:
-        cells = ""
-        for column in columns:
-            text = column.text(row)
-            cells += f'<td class="best">{text}</td>' if text in best.get(column.title, ()) else f"<td>{text}</td>"
+    for row, marks in zip(table.rows, table.best, strict=True):
+        cells = "".join(
+            f"<td{_BEST if mark else ''}>{column.text(row)}</td>" for column, mark in zip(columns, marks, strict=True)
+        )
         body += f'<tr><th scope="row">{_text(row.name)}</th>{cells}</tr>'
     note = f'<p class="note">{_text(table.note)}</p>' if table.note else ""
     return (
@@ -217,17 +161,8 @@ def _table(table: Table) -> str:
     )
 
 
-def _best(column: _Column, rows: Sequence[Row]) -> set[str]:
-    """The texts of the best values: what reads the same ranks the same."""
-    cost = column.cost
-    values = [(value, row) for row in rows if (value := column.value(row)) is not None]
-    if cost is None or len(values) < 2:
-        return set()
-    return {column.text(min(values, key=lambda pair: cost(pair[0]))[1])}
-
-
 def _legend() -> str:
-    terms = "".join(f"<dt>{_text(column.title)}</dt><dd>{_text(column.meaning)}</dd>" for column in _COLUMNS)
+    terms = "".join(f"<dt>{_text(column.title)}</dt><dd>{_text(column.meaning)}</dd>" for column in COLUMNS)
     return f"<details><summary>What the columns mean</summary><dl>{terms}</dl></details>"
 
 
@@ -240,15 +175,14 @@ def _figure(picture: Picture) -> str:
         raise WetgateError(
             f"The pictures of {picture.label} differ in size ({sizes}): they cannot be laid over each other."
         )
-    height, width = picture.scan.shape[:2]
-    shrink = min(1.0, LONGEST_EDGE / max(height, width))
-    width, height = max(1, round(width * shrink)), max(1, round(height * shrink))
+    layers = {name: page_size(layer) for name, layer in layers.items()}
+    height, width = layers["scan"].shape[:2]
     ground_name = "reference" if picture.reference is not None else "scan"
     with np.errstate(invalid="ignore"):
-        difference = 0.5 + DIFFERENCE_GAIN * (picture.restored - layers[ground_name])
+        difference = 0.5 + DIFFERENCE_GAIN * (layers["restored"] - layers[ground_name])
     difference_name = f"restored minus {ground_name}, {DIFFERENCE_GAIN}x, grey is none"
     images = "".join(
-        _image(pixels, name, caption, picture.label, (width, height))
+        _image(pixels, name, caption, picture.label)
         for name, caption, pixels in [
             *((name, name, layer) for name, layer in layers.items()),
             ("difference", difference_name, difference),
@@ -271,16 +205,15 @@ def _figure(picture: Picture) -> str:
     )
 
 
-def _image(pixels: Array, name: str, caption: str, label: str, size: tuple[int, int]) -> str:
-    if (pixels.shape[1], pixels.shape[0]) != size:
-        pixels = cv2.resize(np.asarray(pixels, np.float32), size, interpolation=cv2.INTER_AREA)
+def _image(pixels: Array, name: str, caption: str, label: str) -> str:
     codes = np.rint(255 * np.clip(np.nan_to_num(pixels, posinf=1.0, neginf=0.0), 0, 1)).astype(np.uint8)
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     _, data = cv2.imencode(".jpg", np.ascontiguousarray(codes[..., ::-1]), options)
     source = "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")
+    height, width = pixels.shape[:2]
     return (
-        f'<div class="layer" data-layer="{name}"><img src="{source}" width="{size[0]}" height="{size[1]}" '
+        f'<div class="layer" data-layer="{name}"><img src="{source}" width="{width}" height="{height}" '
         f'alt="{_text(caption)}, {_text(label)}" draggable="false"><span>{_text(caption)}</span></div>'
     )
 
