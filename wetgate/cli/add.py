@@ -43,7 +43,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--reference-frames",
         metavar="FRAMES",
-        help="the frames of the reference that show the same, one for one from the lowest up (default: the same numbers)",
+        help="the frames of the reference that show the same, one for one in rising order (default: same numbers)",
     )
     parser.add_argument("--mask", metavar="PATTERN", help="masks of the scan's frames, or one picture for all of them")
     parser.add_argument("--region", metavar="X,Y,W,H", help="only this part of both, in pixels from the top left")
