@@ -9,7 +9,7 @@
 The first run makes a private environment in `.venv` beside this file from the exact versions in `requirements/`;
 later runs find it ready. Nothing else on the machine is touched. pip takes its mirrors from its own configuration.
 
-Standard library only. Runs under any Python from 3.6 on, to find a Python that Wetgate can use or to say what is missing.
+Standard library only. Runs under any Python from 3.6 on, to find one that Wetgate can use or to say what is missing.
 """
 
 import argparse
@@ -73,7 +73,7 @@ def parse(words: List[str]) -> Tuple[argparse.Namespace, List[str]]:
     add_verb("doctor", run_wetgate, "what works on this machine; further words go to `wetgate doctor`", False)
     install = add_verb("install", run_install, "put `wetgate` where your shell finds it", True)
     install.add_argument("--prefix", type=Path, metavar="DIR", help="install into DIR/engine and DIR/bin instead")
-    install.add_argument("--inference-only", action="store_true", help="apply models only, without PyTorch (farm nodes)")
+    install.add_argument("--inference-only", action="store_true", help="apply models only: no PyTorch (farm nodes)")
 
     options, passed_on = parser.parse_known_args(words)
     if options.verb is None:
@@ -96,7 +96,7 @@ def run_tests(options: argparse.Namespace, passed_on: List[str]) -> int:
     failed = []
     for name, words in (
         ("ruff", ["-m", "ruff", "check"]),
-        ("import-linter", ["-c", "from importlinter.cli import lint_imports_command as run; run()", "--no-timestamps"]),
+        ("import-linter", ["-c", "from importlinter.cli import lint_imports_command as run; run()"]),
         ("mypy", ["-m", "mypy"]),
     ):
         say("{} ...".format(name))
@@ -131,9 +131,7 @@ def hand_over(command: List[str]) -> int:
     """Run ``command`` in this process's place, so that signals and the exit code are its own."""
     if WINDOWS:
         return subprocess.call(command, env=clean_environment())
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.execve(command[0], command, clean_environment())
+    return os.execve(command[0], command, clean_environment())
 
 
 def clean_environment() -> Dict[str, str]:
@@ -224,8 +222,8 @@ class Environment:
     def pip(self, *words: str) -> None:
         """Run ``pip install``: with its progress for a person, silent but for errors otherwise."""
         loudness = [] if sys.stderr.isatty() else ["-qq"]
-        command = [str(self.python), "-I", "-m", "pip", "install", "--no-input", "--disable-pip-version-check", *loudness]
-        if subprocess.call([*command, *words], stdout=sys.stderr, stdin=subprocess.DEVNULL):
+        pip = [str(self.python), "-I", "-m", "pip", "--no-input", "--disable-pip-version-check", *loudness]
+        if subprocess.call([*pip, "install", *words], stdout=sys.stderr, stdin=subprocess.DEVNULL):
             raise Refusal(
                 "pip could not install what Wetgate needs (its own words are above). The first set-up needs a package "
                 "index that pip can reach and free disk space; then run the same command again."
@@ -320,7 +318,10 @@ class Candidate(NamedTuple):
 
 
 PROBE = (
-    "import struct, sys; print('%d.%d' % sys.version_info[:2]); print(8 * struct.calcsize('P')); print(sys.executable)\n"
+    "import struct, sys\n"
+    "print('%d.%d' % sys.version_info[:2])\n"
+    "print(8 * struct.calcsize('P'))\n"
+    "print(sys.executable)\n"
     "try:\n import ensurepip, venv\nexcept ImportError:\n print('no venv')"
 )
 
@@ -420,8 +421,8 @@ def detected_device() -> str:
         return "cpu"
     if version < CUDA_FLOOR:
         say(
-            "an NVIDIA driver for CUDA {} is here, but CUDA {} is needed: taking the processor. Update the driver, then "
-            "run again with --cuda.".format(version // 1000, CUDA_FLOOR // 1000)
+            "an NVIDIA driver for CUDA {} is here, but CUDA {} is needed: taking the processor. Update the driver, "
+            "then run again with --cuda.".format(version // 1000, CUDA_FLOOR // 1000)
         )
         return "cpu"
     return "cuda"

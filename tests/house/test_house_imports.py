@@ -1,0 +1,77 @@
+"""What may be imported where: tried in a Python that lacks the forbidden packages."""
+
+from __future__ import annotations
+
+import ast
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ENGINE = ROOT / "wetgate"
+WITHOUT_TORCH = ["project", "images", "onnx_model.py", "inference", "records"]
+IMPORT_NAMES = {"opencv-python-headless": "cv2", "scikit-video": "skvideo", "onnxruntime-gpu": "onnxruntime"}
+
+
+def modules(*places: str) -> list[str]:
+    files: list[Path] = []
+    for place in places:
+        path = ENGINE / place
+        files += sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    return [".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for file in files]
+
+
+def importing(names: list[str]) -> str:
+    return "import importlib\n" + "\n".join(f"importlib.import_module({name!r})" for name in names)
+
+
+def test_wetgate_itself_imports_nothing(python_without):
+    result = python_without(
+        set(), "before = set(sys.modules)\nimport wetgate\nprint(*sorted(set(sys.modules) - before))"
+    )
+    assert result.stdout.split() == ["wetgate"], result.stderr
+
+
+def test_a_farm_node_needs_neither_torch_nor_onnx_nor_opencv(python_without):
+    result = python_without({"torch", "onnx", "onnxscript", "cv2", "skvideo"}, importing(modules(*WITHOUT_TORCH)))
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_blocked_package_really_is_missing(python_without):
+    assert "No module named 'torch'" in python_without({"torch"}, "import torch").stderr
+
+
+@pytest.mark.parametrize("verb", ["new", "status", "stop", "apply", "doctor"])
+def test_verbs_of_an_inference_installation_start_without_torch(python_without, verb):
+    code = f"from wetgate.cli.main import main\nsys.exit(main([{verb!r}, '--help']))"
+    result = python_without({"torch", "onnx", "onnxscript", "cv2", "skvideo"}, code)
+    assert result.returncode == 0, result.stderr
+    assert f"wetgate {verb}" in result.stdout
+
+
+def imported_names(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("place", ["project", "files.py", "errors.py"])
+def test_what_a_host_application_shares_is_standard_library_only(place):
+    path = ENGINE / place
+    for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+        assert imported_names(file) <= set(sys.stdlib_module_names) | {"wetgate"}, file
+
+
+def test_every_imported_package_is_declared():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = project["dependencies"] + sum(project["optional-dependencies"].values(), [])
+    names = {line.split(">")[0].split("[")[0] for line in declared}
+    known = {IMPORT_NAMES.get(name, name) for name in names} | set(sys.stdlib_module_names) | {"wetgate"}
+    for file in ENGINE.rglob("*.py"):
+        assert imported_names(file) <= known, file
