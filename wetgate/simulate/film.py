@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetgate.errors import WetgateError
+from wetgate.images.encodings import from_linear, to_linear
 from wetgate.simulate.dust import Dust, damage_at
-from wetgate.simulate.fade import Fade, dyes_of, fade_dyes, light_of
+from wetgate.simulate.fade import Fade, dyes_of, fade_dyes, light_of, local_age
 from wetgate.simulate.flicker import Flicker, flicker_at
 from wetgate.simulate.grain import Grain, add_grain, grain_field
 from wetgate.simulate.weave import Weave, move, weave_transform
@@ -44,7 +45,7 @@ class FilmDecay:
     Sizes of grain, dust and weave are in micrometres on the film, so that one preset fits any resolution.
 
     Attributes:
-        picture_height_mm: height of the picture on the film: 7.49 for 16 mm, 16.0 for 35 mm Academy.
+        picture_width_mm: width of the picture on the film: 10.26 for 16 mm, 21.95 for 35 mm Academy.
     """
 
     fade: Fade = field(default_factory=Fade)
@@ -52,7 +53,7 @@ class FilmDecay:
     dust: Dust = field(default_factory=Dust)
     weave: Weave = field(default_factory=Weave)
     flicker: Flicker = field(default_factory=Flicker)
-    picture_height_mm: float = 7.49
+    picture_width_mm: float = 10.26
     seed: int = 0
 
     def frame(self, pixels: Pixels, number: int) -> Decayed:
@@ -69,27 +70,17 @@ class FilmDecay:
         if np.isnan(pixels).any():
             raise WetgateError(f"Frame {number} holds values that are not numbers (NaN); film decay needs clean pictures.")
         height, width = pixels.shape[:2]
-        pixel_um = self.picture_height_mm * 1000 / height
+        pixel_um = self.picture_width_mm * 1000 / width
         transform = weave_transform(self.weave, height, width, pixel_um, self.seed, number)
         truth = move(np.clip(pixels, 0, 1).astype(np.float32, copy=False), transform)
         damage = damage_at(self.dust, height, width, pixel_um, self.seed, number)
         exposure, dye_flicker = flicker_at(self.flicker, self.seed, number)
 
-        dyes = dyes_of(linear_of(truth)) * (1 - damage.printed[..., None])
+        dyes = dyes_of(to_linear(truth, "display")) * (1 - damage.printed[..., None])
         if self.grain.granularity:
             dyes = add_grain(dyes, grain_field(self.grain, height, width, pixel_um, self.seed, number))
-        dyes = fade_dyes(dyes, np.asarray(self.fade.remaining) * dye_flicker) * (1 - damage.scratched)
-        light = light_of(dyes, np.asarray(self.fade.stain) - np.asarray(self.fade.printer_light) + exposure)
-        scan = display_of(light * (1 - damage.lying[..., None]))
+        age = local_age(self.fade, height, width, pixel_um, self.seed, number)
+        dyes = fade_dyes(dyes, np.asarray(self.fade.remaining) * dye_flicker, age) * (1 - damage.scratched)
+        light = light_of(dyes, np.asarray(self.fade.stain) - np.asarray(self.fade.scanner_light) + exposure)
+        scan = from_linear(np.clip(light * (1 - damage.lying[..., None]), 0, 1), "display")
         return Decayed(scan, truth, damage.mask)
-
-
-def linear_of(display: Pixels) -> Pixels:
-    """sRGB decoding (IEC 61966-2-1) of values 0-1."""
-    return np.where(display <= 0.04045, display / 12.92, ((display + 0.055) / 1.055) ** np.float32(2.4))
-
-
-def display_of(linear: Pixels) -> Pixels:
-    """sRGB encoding (IEC 61966-2-1), clipped to 0-1."""
-    linear = np.clip(linear, 0, 1)
-    return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** np.float32(1 / 2.4) - 0.055)
