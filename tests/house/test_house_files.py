@@ -71,17 +71,18 @@ def test_no_requirement_file_mixes_the_two_onnx_runtimes():
         assert not {"onnxruntime", "onnxruntime-gpu"} <= set(pins(path)), path.name
 
 
-@pytest.mark.parametrize("path", [path for path in REQUIREMENTS if path.stem != "constraints"], ids=lambda path: path.stem)
-def test_pins_are_what_pyproject_asks_for(path):
-    wanted = list(project()["optional-dependencies"][path.stem])
-    if path.stem.startswith(("engine", "inference")):
+@pytest.mark.parametrize("name", [path.stem for path in REQUIREMENTS if path.stem != "constraints"])
+def test_pins_are_what_pyproject_asks_for(name):
+    path = ROOT / "requirements" / f"{name}.txt"
+    wanted = list(project()["optional-dependencies"][name])
+    if name.startswith(("engine", "inference")):
         wanted += project()["dependencies"]
     names = set()
     for line in wanted:
-        name, floor, ceiling = re.match(r"([\w-]+)(?:\[.*\])?>=([\d.]+),<([\d.]+)$", line).groups()
-        version = [int(part) for part in pins(path)[name.lower()].split(".")]
+        package, floor, ceiling = re.match(r"([\w-]+)(?:\[.*\])?>=([\d.]+),<([\d.]+)$", line).groups()
+        version = [int(part) for part in pins(path)[package.lower()].split(".")]
         assert [int(part) for part in floor.split(".")] <= version < [int(part) for part in ceiling.split(".")], line
-        names.add(name.lower())
+        names.add(package.lower())
     assert names == set(pins(path))
 
 

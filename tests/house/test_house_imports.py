@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import sys
 import tomllib
 from pathlib import Path
@@ -70,7 +71,7 @@ def test_what_a_host_application_shares_is_standard_library_only(place):
 
 def test_every_imported_package_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = project["dependencies"] + sum(project["optional-dependencies"].values(), [])
+    declared = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
     names = {line.split(">")[0].split("[")[0] for line in declared}
     known = {IMPORT_NAMES.get(name, name) for name in names} | set(sys.stdlib_module_names) | {"wetgate"}
     for file in ENGINE.rglob("*.py"):
