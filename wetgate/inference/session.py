@@ -1,0 +1,156 @@
+"""One loaded model on one device."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from wetgate.errors import WetgateError
+from wetgate.onnx_model import ModelCard, open_model
+
+DEVICES = ("auto", "cpu", "cuda")
+CPU_BUDGET = 512 << 20
+"""Bytes for a model's intermediate results on the CPU: all sessions of a process share them."""
+CUDA_BUDGET = 4 << 30
+"""Bytes of GPU memory for one session; the rest belongs to the artist's other programs."""
+
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_OUT_OF_MEMORY = ("Available memory of", "allocate memory", "out of memory", "bad_alloc", "bad allocation")
+_ONLY_FATAL = 4
+
+Array = NDArray[np.float32]
+
+
+class OutOfMemory(WetgateError):
+    """A picture needs more memory than the budget: smaller tiles may fit."""
+
+
+class Session:
+    """A checked model, ready to run. Calls of :meth:`run` may come from several threads.
+
+    Args:
+        path: the model file; :func:`wetgate.onnx_model.open_model` checks it first. It is run from
+            memory, so that it can open no other file.
+        device: "cpu", "cuda", or "auto" (CUDA where it works, else the CPU).
+
+    Attributes:
+        card: the model's :class:`~wetgate.onnx_model.ModelCard`.
+        model_sha256: hash of the file.
+        device: "cpu" or "cuda": where the model really runs.
+
+    Raises:
+        WetgateError: the file fails a check, onnxruntime cannot load it, or CUDA was asked for and
+            is not available.
+    """
+
+    card: ModelCard
+    model_sha256: str
+    device: str
+
+    def __init__(self, path: str | os.PathLike[str], device: str = "auto") -> None:
+        if device not in DEVICES:
+            raise WetgateError(f"'{device}' is no device: choose one of {', '.join(DEVICES)}.")
+        model = open_model(path)
+        self.card, self.model_sha256 = model.card, model.sha256
+        self._path, self._input, self._outputs = model.path, model.input, model.outputs
+        bounded = self.card.halo is not None
+        wanted = ("cuda", "cpu") if device == "auto" else (device,)
+        for name in wanted:
+            try:
+                session = _load(model.path, model.data, name, bounded)
+            except WetgateError:
+                if name == wanted[-1]:
+                    raise
+                continue
+            if session is not None:
+                self._session, self.device = session, name
+                return
+        raise WetgateError(
+            "CUDA was asked for, but it does not work here "
+            f"(onnxruntime offers {', '.join(_offered())}). "
+            "Install the GPU version and an NVIDIA driver, or choose --device cpu."
+        )
+
+    def run(self, frames: Array) -> tuple[Array, Array | None]:
+        """Restore a batch of windows.
+
+        Args:
+            frames: float32 [N, 3*(2r+1), H, W], oldest frame first, in the card's encoding, finite.
+
+        Returns:
+            restored float32 [N, 3, H, W], and coverage float32 [N, 1, H, W] or None.
+
+        Raises:
+            OutOfMemory: the batch does not fit the memory budget.
+            WetgateError: the model fails on this size, or returns another shape than it promised.
+            ValueError: ``frames`` has another shape or type.
+        """
+        channels = 3 * (2 * self.card.radius + 1)
+        if frames.dtype != np.float32 or frames.ndim != 4 or frames.shape[1] != channels or 0 in frames.shape:
+            raise ValueError(f"frames must be float32 [N, {channels}, H, W], not {frames.dtype} {list(frames.shape)}")
+        batch, _, height, width = frames.shape
+        try:
+            outputs = self._session.run(list(self._outputs), {self._input: np.ascontiguousarray(frames)})
+        except Exception as error:  # onnxruntime's exceptions share no base but Exception
+            if isinstance(error, MemoryError) or any(sign in str(error) for sign in _OUT_OF_MEMORY):
+                raise OutOfMemory(
+                    f"{self._path} needs more memory than there is for a picture of {width}x{height} pixels. "
+                    "Use a smaller --tile, or a smaller model."
+                ) from error
+            raise WetgateError(
+                f"{self._path} failed on a picture of {width}x{height} pixels: {_first_line(error)}"
+            ) from error
+        for name, array, depth in zip(self._outputs, outputs, (3, 1), strict=False):
+            if array.shape != (batch, depth, height, width) or array.dtype != np.float32:
+                raise WetgateError(
+                    f"{self._path} gave '{name}' as {array.dtype} {list(array.shape)} for a picture of "
+                    f"{width}x{height} pixels; only models that keep the picture's size can be applied."
+                )
+        return outputs[0], outputs[1] if len(outputs) > 1 else None
+
+
+def _load(path: os.PathLike[str], data: bytes, device: str, bounded: bool) -> ort.InferenceSession | None:
+    """Load on ``device``, or return None where that device does not work here."""
+    if _PROVIDERS[device] not in _offered():
+        return None
+    options = ort.SessionOptions()
+    options.log_severity_level = _ONLY_FATAL
+    options.enable_mem_pattern = False  # planned blocks took 40 % more memory and time than plain reuse
+    providers: list[Any] = [_PROVIDERS["cpu"]]
+    if device == "cuda":
+        with contextlib.suppress(Exception):
+            ort.preload_dlls()
+        settings = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"}
+        if bounded:
+            settings["gpu_mem_limit"] = str(CUDA_BUDGET)
+        providers.insert(0, (_PROVIDERS["cuda"], settings))
+    elif bounded:
+        _share_bounded_arena()
+        options.add_session_config_entry("session.use_env_allocators", "1")
+    try:
+        session = ort.InferenceSession(data, options, providers=providers)
+    except Exception as error:  # as above
+        raise WetgateError(f"{path} cannot be loaded by onnxruntime {ort.__version__}: {_first_line(error)}") from error
+    return session if session.get_providers()[0] == _PROVIDERS[device] else None
+
+
+@functools.cache
+def _share_bounded_arena() -> None:
+    """Register the process's CPU arena: allocations beyond ``CPU_BUDGET`` fail instead of growing."""
+    memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    as_requested = 1
+    ort.create_and_register_allocator(memory, ort.OrtArenaCfg(CPU_BUDGET, as_requested, -1, -1))
+
+
+def _offered() -> list[str]:
+    return [name for name in ort.get_available_providers() if name in _PROVIDERS.values()]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

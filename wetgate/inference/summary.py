@@ -1,0 +1,63 @@
+"""What a run over a sequence comes to, for people and machines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from wetgate.images import Source, format_frames, guess_encoding
+from wetgate.onnx_model import ModelCard
+from wetgate.records import change_maps
+
+FrameResult = dict[str, Any]
+"""Figures of one frame, as its receipt keeps them: ``change`` (see :func:`change_maps.figures`),
+``bad_pixels``, ``unusable_pixels``, ``device``; where it applies ``coverage``, ``colour_dropped``, ``change_map``."""
+
+_COUNTS = {
+    "bad_pixels": "held NaN or infinity in the scan and stand as they were",
+    "unusable_pixels": "got no number from the model and stand as in the scan",
+}
+
+
+def summarise(results: Mapping[int, FrameResult]) -> dict[str, Any]:
+    """Figures over all frames, and by frame (in text, as JSON wants its keys) where they differ from none."""
+    return {
+        "changes": change_maps.over_all({frame: result["change"] for frame, result in results.items()}),
+        "coverage": {str(frame): result["coverage"] for frame, result in results.items() if "coverage" in result},
+        **{key: {str(frame): result[key] for frame, result in results.items() if result[key]} for key in _COUNTS},
+    }
+
+
+def notes(card: ModelCard, source: Source, results: Mapping[int, FrameResult]) -> list[str]:
+    """Sentences on what the user should know about a run."""
+    found = [*card.limits, *_encoding_note(card, source)]
+    for key, what in _COUNTS.items():
+        frames = [frame for frame, result in results.items() if result[key]]
+        if frames:
+            count = sum(results[frame][key] for frame in frames)
+            found.append(f"{_plural(count, 'pixel')} in {_frames(frames)} {what}.")
+    grey = [frame for frame, result in results.items() if "colour_dropped" in result]
+    if grey:
+        found.append(
+            f"The scan has one channel, so the result of {_frames(grey)} was written as its luma; "
+            "convert the scan to RGB to keep the model's colour."
+        )
+    return found
+
+
+def _encoding_note(card: ModelCard, source: Source) -> list[str]:
+    stated = guess_encoding(source.read(source.frames[0]).header) if card.encoding else None
+    if stated is None or stated == card.encoding:
+        return []
+    return [
+        f"The model was trained on {card.encoding} pictures, but {source.name} looks {stated} by its format or header: "
+        "make sure that it is what the model was trained on."
+    ]
+
+
+def _frames(frames: Sequence[int]) -> str:
+    return f"{'frame' if len(frames) == 1 else 'frames'} {format_frames(frames)}"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

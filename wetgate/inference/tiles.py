@@ -1,0 +1,127 @@
+"""Whole frames from a model, in tiles where they would not fit: the same numbers either way.
+
+A tile is read with ``halo`` pixels around what is kept of it and starts at a multiple of ``multiple``,
+so that every kept pixel is computed from exactly the pixels it would be computed from in the whole
+frame. Nothing is blended. On the CPU the result equals the whole frame's bit for bit; on CUDA to
+rounding, since cuDNN chooses its sums by size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wetgate.errors import WetgateError
+from wetgate.inference.session import OutOfMemory, Session
+
+Array = NDArray[np.float32]
+
+FIRST_SIDE = 1536
+"""Pixels on a side of the first tiles tried; halved until the session's memory budget holds them."""
+SMALLEST_SIDE = 32
+
+
+@dataclass(frozen=True)
+class Span:
+    """Along one axis: the pixels read, and those of them that are kept."""
+
+    read: slice
+    keep: slice
+
+    @property
+    def kept_of_read(self) -> slice:
+        """Where the kept pixels lie in what was read."""
+        return slice(self.keep.start - self.read.start, self.keep.stop - self.read.start)
+
+
+def spans(length: int, side: int, halo: int, multiple: int) -> list[Span]:
+    """Cut ``length`` pixels into parts that keep about ``side`` pixels each and read ``halo`` more around.
+
+    Every part but a lone one reads as many pixels as the others (the last up to ``multiple`` - 1 fewer),
+    so that memory is reused.
+    """
+    reach = -(-halo // multiple) * multiple
+    side = max(-(-side // multiple), 1) * multiple
+    size = side + 2 * reach
+    if size >= length:
+        return [Span(slice(0, length), slice(0, length))]
+    last = -(-(length - size) // multiple) * multiple
+    starts = [*range(0, last, side), last]
+    parts = []
+    kept = 0
+    for start in starts:
+        stop = length if start == last else start + size - reach
+        parts.append(Span(slice(start, min(start + size, length)), slice(kept, stop)))
+        kept = stop
+    return parts
+
+
+class Restorer:
+    """Runs a session over whole frames within its memory budget.
+
+    Args:
+        session: the model.
+        tile: pixels kept on a side of a tile (``--tile N``), or None to find the largest that fits.
+
+    Raises:
+        WetgateError: ``tile`` is below 1, or was given for a model that sees whole frames only.
+    """
+
+    def __init__(self, session: Session, tile: int | None = None) -> None:
+        if tile is not None and tile < 1:
+            raise WetgateError(f"A tile of {tile} pixels is not possible; choose at least 1, or 'auto'.")
+        if tile is not None and session.card.halo is None:
+            raise WetgateError("This model sees whole frames only, so it cannot be tiled; leave --tile at 'auto'.")
+        self.session = session
+        self._side = tile or FIRST_SIDE
+        self._fixed = tile is not None
+
+    def restore(self, window: Sequence[Array]) -> tuple[Array, Array | None]:
+        """Restore the middle frame of ``window``.
+
+        Args:
+            window: 2r+1 frames float32 [H, W, 3], oldest first, all of one size, finite.
+
+        Returns:
+            restored float32 [H, W, 3], and coverage float32 [H, W] or None.
+
+        Raises:
+            OutOfMemory: even the smallest tile (or the given one) does not fit.
+            WetgateError: the model failed; see :meth:`Session.run`.
+        """
+        while True:
+            try:
+                return self._in_tiles(window)
+            except OutOfMemory:
+                if self._fixed or self.session.card.halo is None or self._side <= SMALLEST_SIDE:
+                    raise
+                self._side //= 2
+
+    def _in_tiles(self, window: Sequence[Array]) -> tuple[Array, Array | None]:
+        height, width = window[0].shape[:2]
+        restored = np.empty((height, width, 3), np.float32)
+        coverage: Array | None = None
+        for rows, columns in self._grid(height, width):
+            planes = [frame[rows.read, columns.read].transpose(2, 0, 1) for frame in window]
+            tile, covered = self.session.run(np.concatenate(planes)[None])
+            inner = (rows.kept_of_read, columns.kept_of_read)
+            restored[rows.keep, columns.keep] = tile[0][:, *inner].transpose(1, 2, 0)
+            if covered is not None:
+                if coverage is None:
+                    coverage = np.empty((height, width), np.float32)
+                coverage[rows.keep, columns.keep] = covered[0, 0][inner]
+        return restored, coverage
+
+    def _grid(self, height: int, width: int) -> Iterator[tuple[Span, Span]]:
+        card = self.session.card
+        if card.halo is None:
+            whole = (Span(slice(0, height), slice(0, height)), Span(slice(0, width), slice(0, width)))
+            yield whole
+            return
+        columns = spans(width, self._side, card.halo, card.multiple)
+        for rows in spans(height, self._side, card.halo, card.multiple):
+            for across in columns:
+                yield rows, across
