@@ -23,13 +23,8 @@ def test_a_pair_keeps_what_it_was_given(restoration):
     (pair,) = open_restoration(restoration.folder).pairs()
 
     assert pair.folder == draft.pair.folder == restoration.folder / "pairs" / "0001"
-    assert (pair.number, pair.frame, pair.region, pair.state, pair.reason) == (
-        1,
-        1001,
-        (10, 20, 640, 480),
-        "collected",
-        "",
-    )
+    assert (pair.number, pair.frame, pair.region) == (1, 1001, (10, 20, 640, 480))
+    assert (pair.state, pair.reason) == ("collected", "")
     assert pair.where_from == {"scan": "/scans/a.1001.dpx", "reference": "dvd.mov", "reference_frame": 25}
     assert (pair.scan.read_bytes(), pair.reference.read_bytes(), pair.mask.read_bytes()) == (b"s", b"r", b"m")
     assert (pair.transform, pair.residual_px, pair.confidence) == (None, None, None)
@@ -81,7 +76,7 @@ def test_processes_that_add_at_once_get_different_numbers(restoration, start):
     said = [[int(adder.read_line()) for _ in range(12)] for adder in adders]
     for adder in adders:
         adder.finish()
-    assert sorted(sum(said, [])) == list(range(1, 37))
+    assert sorted(number for numbers in said for number in numbers) == list(range(1, 37))
     pairs = restoration.pairs()
     assert [pair.number for pair in pairs] == list(range(1, 37))
     assert all(pair.scan.read_bytes() == pair.reference.read_bytes() == b"%d" % pair.frame for pair in pairs)
@@ -129,7 +124,7 @@ def test_states_and_what_they_need(restoration, add_pair):
 
 def test_what_to_train_towards(add_pair):
     pair = add_pair()
-    with pytest.raises(WetgateError, match="0001 has not been prepared.*wetgate prepare"):
+    with pytest.raises(WetgateError, match=r"0001 has not been prepared.*wetgate prepare"):
         _ = pair.prepared
     pair.update(state="accepted", prepared="reference.exr")
     assert pair.prepared == pair.reference

@@ -25,7 +25,8 @@ def content_of(path):
 REPORT = """
 import json, os, sys
 sys.stderr.write("a warning\\n"); sys.stderr.flush()
-print(json.dumps({"pid": os.getpid(), "session": os.getsid(0), "input": sys.stdin.read(), "environment": dict(os.environ)}))
+told = {"pid": os.getpid(), "session": os.getsid(0), "input": sys.stdin.read(), "environment": dict(os.environ)}
+print(json.dumps(told))
 """
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 
 import pytest
 
@@ -106,7 +108,7 @@ def test_a_broken_field_is_named_with_its_file(restoration, changes, field):
 
 def test_a_newer_schema_asks_for_an_update(restoration):
     rewrite(restoration.folder / "restoration.json", schema=2)
-    with pytest.raises(WetgateError, match="newer Wetgate.*update"):
+    with pytest.raises(WetgateError, match=r"newer Wetgate.*update"):
         open_restoration(restoration.folder)
 
 
@@ -180,9 +182,6 @@ def test_a_killed_process_never_blocks(restoration, start):
 
 
 def test_a_worker_that_outlives_its_killed_parent_does_not_block(restoration, start):
-    import os
-    import signal
-
     holder = start(HOLD_THE_LOCK, restoration.folder, "fork")
     worker = int(holder.read_line())
     try:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -127,7 +128,7 @@ def test_status_is_never_seen_torn(run, start):
         import sys
         from wetgate.project import Run
         run = Run(sys.argv[1])
-        for number in range(300):
+        for number in range(150):
             run.write_status({"number": number, "padding": "x" * (number * 37 % 5000), "loss": float("nan")})
             if number == 0:
                 print("ready", flush=True)
@@ -139,7 +140,7 @@ def test_status_is_never_seen_torn(run, start):
         status = run.status()
         assert status["loss"] is None and len(status["padding"]) == status["number"] * 37 % 5000
         seen.append(status["number"])
-    assert seen == sorted(seen) and run.status()["number"] == 299
+    assert seen == sorted(seen) and run.status()["number"] == 149
 
 
 def test_a_damaged_status_is_no_reason_to_fail(run):
@@ -210,6 +211,15 @@ def _children_of(pid):
         return []
     with open(path) as stream:
         return [int(word) for word in stream.read().split()]
+
+
+def test_a_worker_waits_for_an_onlooker_to_look_away(run, monkeypatch):
+    looking = os.open(run.folder / "lock", os.O_RDONLY | os.O_CREAT)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    monkeypatch.setattr(time, "sleep", lambda _: fcntl.flock(looking, fcntl.LOCK_UN))
+    with run.lock():
+        assert run.is_alive()
+    os.close(looking)
 
 
 def test_onlookers_never_keep_a_worker_out(run, start):
@@ -289,7 +299,7 @@ def test_a_touched_file_is_a_command_and_others_are_not(run):
 
 
 def test_unknown_commands_are_refused(run):
-    with pytest.raises(WetgateError, match="no command 'halt'.*stop"):
+    with pytest.raises(WetgateError, match=r"no command 'halt'.*stop"):
         run.send("halt")
 
 
