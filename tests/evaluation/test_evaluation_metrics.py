@@ -210,7 +210,7 @@ def test_flicker_needs_neighbouring_frames() -> None:
     meter = Meter()
     for frame in (1, 3, 4, 9):
         meter.add(frame, texture(), texture())
-    assert [meter.frames[frame].flicker is None for frame in (1, 3, 4, 9)] == [True, True, False, True]
+    assert [measures.flicker is None for measures in meter.measures] == [True, True, False, True]
     with pytest.raises(WetgateError, match="two successive frames"):
         flicker([Comparison(texture(), texture()).low_passed_error])
 
@@ -261,7 +261,7 @@ def test_tiny_pictures(shape: tuple[int, int]) -> None:
 def test_pixels_that_are_no_numbers_are_refused(value: float, name: str) -> None:
     pictures = {"result": texture(), "truth": texture()}
     pictures[name][5, 6, 1] = value
-    with pytest.raises(WetgateError, match=f"The {name} has 1 pixels that are not numbers"):
+    with pytest.raises(WetgateError, match=f"The {name} holds NaN or infinity in 1 pixel:"):
         measure(pictures["result"], pictures["truth"])
 
 

@@ -204,7 +204,7 @@ class Comparison:
         bad = int(np.count_nonzero(~np.isfinite(picture).all(axis=2)))
         if bad:
             raise WetgateError(
-                f"The {name} has {bad} pixels that are not numbers (NaN or infinite): "
+                f"The {name} holds NaN or infinity in {bad} {'pixel' if bad == 1 else 'pixels'}: "
                 "repair them, or leave them out with a mask."
             )
         return picture
@@ -229,7 +229,7 @@ class Meter:
 
     def __init__(self, name: str = "result", *, inset: int = 0) -> None:
         self.name = name
-        self.frames: dict[int, Measures] = {}
+        self.measures: list[Measures] = []
         self._inset = inset
         self._last_frame: int | None = None
         self._last_error: Array | None = None
@@ -240,13 +240,13 @@ class Meter:
         error = comparison.low_passed_error
         last = self._last_error
         follows = self._last_frame == frame - 1 and last is not None and last.shape == error.shape
-        self.frames[frame] = comparison.measures(last if follows else None)
+        self.measures.append(comparison.measures(last if follows else None))
         self._last_frame, self._last_error = frame, error
-        return self.frames[frame]
+        return self.measures[-1]
 
     @property
     def summary(self) -> Measures:
-        return summarise(self.frames.values())
+        return summarise(self.measures)
 
 
 def measure(result: Array, truth: Array, *, inset: int = 0, mask: Array | Mask | None = None) -> Measures:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 Points = Sequence[tuple[float, float]]
 
@@ -29,6 +30,29 @@ class Plot:
     y_label: str = ""
     logarithmic: bool = False
     best: str | None = None
+
+
+def plots_of(events: Iterable[Mapping[str, Any]]) -> list[Plot]:
+    """The plots of a run's events: numbers under ``loss`` and ``validation`` over ``seconds`` of training.
+
+    Events without ``seconds`` are placed by the clock, from the first event on.
+    """
+    loss: list[tuple[float, float]] = []
+    validation: list[tuple[float, float]] = []
+    start: float | None = None
+    for event in events:
+        time = float(event.get("time") or 0.0)
+        start = time if start is None else start
+        seconds = float(event.get("seconds") or time - start)
+        for name, points in (("loss", loss), ("validation", validation)):
+            if isinstance(event.get(name), (int, float)):
+                points.append((seconds, float(event[name])))
+    plots = []
+    if loss:
+        plots.append(Plot("Loss", [("loss", loss)], y_label="loss", logarithmic=True))
+    if validation:
+        plots.append(Plot("Held-out pairs", [("validation", validation)], y_label="validation", best="min"))
+    return plots
 
 
 def draw(plot: Plot) -> str:

@@ -35,11 +35,12 @@ _BEST = ' class="best"'
 class Picture:
     """One frame to look at; float ``[H, W, 3]`` display-referred, all of one size.
 
-    label: for example ``frame 1041, held out``. note: a line below, for example its own measures.
+    label: for example ``frame 1041, held out``. note: a line below, for example its own measures. Of scan and
+    reference one may be missing.
     """
 
     label: str
-    scan: Array
+    scan: Array | None
     restored: Array
     reference: Array | None = None
     note: str = ""
@@ -167,20 +168,17 @@ def _legend() -> str:
 
 
 def _figure(picture: Picture) -> str:
-    layers = {"scan": picture.scan, "restored": picture.restored}
-    if picture.reference is not None:
-        layers["reference"] = picture.reference
-    if len({layer.shape for layer in layers.values()}) > 1:
-        sizes = ", ".join(f"{name} {layer.shape[1]}x{layer.shape[0]}" for name, layer in layers.items())
-        raise WetgateError(
-            f"The pictures of {picture.label} differ in size ({sizes}): they cannot be laid over each other."
-        )
-    layers = {name: page_size(layer) for name, layer in layers.items()}
-    height, width = layers["scan"].shape[:2]
-    ground_name = "reference" if picture.reference is not None else "scan"
+    given = {"scan": picture.scan, "restored": picture.restored, "reference": picture.reference}
+    layers = {name: page_size(layer) for name, layer in given.items() if layer is not None}
+    sizes = {name: f"{layer.shape[1]}x{layer.shape[0]}" for name, layer in given.items() if layer is not None}
+    if len(set(sizes.values())) > 1:
+        listed = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        raise WetgateError(f"The pictures of {picture.label} differ in size ({listed}): they cannot be compared.")
+    ground = "reference" if "reference" in layers else "scan"
+    height, width = layers[ground].shape[:2]
     with np.errstate(invalid="ignore"):
-        difference = 0.5 + DIFFERENCE_GAIN * (layers["restored"] - layers[ground_name])
-    difference_name = f"restored minus {ground_name}, {DIFFERENCE_GAIN}x, grey is none"
+        difference = 0.5 + DIFFERENCE_GAIN * (layers["restored"] - layers[ground])
+    difference_name = f"restored minus {ground}, {DIFFERENCE_GAIN}x, grey is none"
     images = "".join(
         _image(pixels, name, caption, picture.label)
         for name, caption, pixels in [
