@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 STANDARD_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
-_MAX_DEPTH = 40
+_MAX_DEPTH = 30
 _EXTERNAL = 1
 
 
