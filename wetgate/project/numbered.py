@@ -49,17 +49,18 @@ def new_numbered(parent: Path, digits: int, lock: Path) -> Iterator[Staging]:
     _sweep(parent)
     staging = Staging(parent / f".adding-{_safe_host()}-{os.getpid()}-{secrets.token_hex(4)}")
     hidden = staging.folder
+    make_folder(hidden)
     try:
-        hidden.mkdir()
         yield staging
         with exclusive(lock):
             present = numbered_folders(parent)
             number = int(present[-1].name) + 1 if present else 1
             target = parent / f"{number:0{digits}d}"
-            os.rename(hidden, target)
+            try:
+                os.rename(hidden, target)
+            except OSError as error:
+                raise WetgateError(sentence_for(error, target)) from error
             staging.folder = target
-    except OSError as error:
-        raise WetgateError(sentence_for(error, parent)) from error
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
 
