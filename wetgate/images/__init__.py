@@ -3,7 +3,8 @@
 from wetgate.images.encodings import ENCODINGS, from_display, from_linear, guess_encoding, to_display, to_linear
 from wetgate.images.frames import format_frames, parse_frames
 from wetgate.images.image import DEPTHS, Header, Image, Pixels, Window
-from wetgate.images.sequences import Sink, Source, open_sink, open_source
+from wetgate.images.moving import Sink, Source
+from wetgate.images.opening import open_sink, open_source
 from wetgate.images.still import FORMAT_DEPTHS, read_header, read_image, write_image
 
 __all__ = [
