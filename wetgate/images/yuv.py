@@ -81,11 +81,11 @@ def rgb_to_planes(pixels: Pixels, coding: Coding) -> tuple[NDArray[np.uint16], N
     weight_red, weight_blue = LUMA_WEIGHTS[coding.matrix]
     weights = np.array([weight_red, 1.0 - weight_red - weight_blue, weight_blue], np.float32)
     _, _, middle, chroma_span = _levels(coding.bits, coding.full_range)
-    y = pixels @ weights
+    y: Pixels = (pixels @ weights).astype(np.float32)
     chroma = []
     for channel, weight in ((2, weight_blue), (0, weight_red)):
         difference = (pixels[..., channel] - y) / np.float32(2.0 * (1.0 - weight))
-        reduced = _reduce(_reduce(difference, 1, coding), 0, coding)
+        reduced = _reduce(_reduce(difference.astype(np.float32), 1, coding), 0, coding)
         chroma.append(_to_codes(reduced * chroma_span + middle, coding.bits))
     return float_to_luma(y, coding.bits, coding.full_range), chroma[0], chroma[1]
 
