@@ -242,3 +242,28 @@ def test_a_full_or_locked_folder_gives_a_sentence(restoration, add_pair, monkeyp
     with pytest.raises(WetgateError, match="disk is full"):
         add_pair()
     assert names_in(restoration.folder / "pairs") == []
+
+
+def test_sigkill_at_any_moment_leaves_only_whole_pairs(restoration, start):
+    code = """
+        import sys
+        from wetgate.project import open_restoration
+        restoration = open_restoration(sys.argv[1])
+        print("adding", flush=True)
+        while True:
+            with restoration.add_pair(1001) as draft:
+                draft.scan.write_bytes(b"s" * 50_000)
+                draft.reference.write_bytes(b"r" * 50_000)
+            draft.pair.update(state="accepted", prepared="reference.exr", transform={"step": 1})
+            print(draft.pair.number, flush=True)
+    """
+    for _ in range(6):
+        adder = start(code, restoration.folder)
+        adder.read_line()
+        told = int(adder.read_line())
+        adder.kill()
+        pairs = restoration.pairs()
+        assert [pair.number for pair in pairs] == list(range(1, len(pairs) + 1)) and len(pairs) >= told
+        assert pairs[told - 1].state == "accepted"
+        for pair in pairs:
+            pair.check_unaltered()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 import shutil
 import socket
 from collections.abc import Iterator
@@ -47,7 +46,7 @@ def new_numbered(parent: Path, digits: int, lock: Path) -> Iterator[Staging]:
     """
     make_folder(parent)
     _sweep(parent)
-    staging = Staging(parent / f".adding-{_safe_host()}-{os.getpid()}-{secrets.token_hex(4)}")
+    staging = Staging(parent / f".adding-{_safe_host()}-{os.getpid()}-{os.urandom(4).hex()}")
     hidden = staging.folder
     make_folder(hidden)
     try:
