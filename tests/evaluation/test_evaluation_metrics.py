@@ -126,6 +126,14 @@ def test_delta_e_of_flat_colours_is_the_formula() -> None:
     assert measures.delta_e_p95 == pytest.approx(expected, abs=1e-3)
 
 
+def test_delta_e_of_a_large_frame_is_that_of_its_parts() -> None:
+    truth = np.tile(texture(200, 128), (2, 1, 1))
+    result = truth * np.float32(0.9)
+    upper = measure(result[:200], truth[:200])
+    assert measure(result, truth).delta_e == pytest.approx(upper.delta_e, rel=0.02)
+    assert Comparison(result, truth).delta_e_map.shape == (400, 128)
+
+
 def test_delta_e_ignores_grain_and_sees_a_cast() -> None:
     truth = texture()
     grain = 0.02 * np.random.default_rng(5).standard_normal(truth.shape).astype(np.float32)
@@ -145,6 +153,25 @@ def test_delta_e_p95_is_the_bad_tail() -> None:
 def test_ssim_of_flat_pictures_is_its_luminance_term() -> None:
     expected = (2 * 0.5 * 0.7 + 1e-4) / (0.5**2 + 0.7**2 + 1e-4)
     assert measure(flat(0.7), flat(0.5)).ssim == pytest.approx(expected, abs=1e-3)
+
+
+def test_ssim_is_the_sum_over_windows_that_the_paper_writes() -> None:
+    random = np.random.default_rng(8)
+    truth = random.random((20, 24, 3)).astype(np.float32)
+    result = (truth + 0.1 * random.standard_normal(truth.shape)).astype(np.float32)
+    taps = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
+    window = np.outer(taps, taps) / taps.sum() ** 2
+    x, y = (
+        np.lib.stride_tricks.sliding_window_view(luma(picture)[..., 0].astype(np.float64), (11, 11))
+        for picture in (result, truth)
+    )
+    mean_x, mean_y = (window * x).sum((2, 3)), (window * y).sum((2, 3))
+    var_x, var_y = ((window * p**2).sum((2, 3)) - m**2 for p, m in ((x, mean_x), (y, mean_y)))
+    covariance = (window * x * y).sum((2, 3)) - mean_x * mean_y
+    expected = ((2 * mean_x * mean_y + 1e-4) * (2 * covariance + 9e-4)) / (
+        (mean_x**2 + mean_y**2 + 1e-4) * (var_x + var_y + 9e-4)
+    )
+    assert measure(result, truth).ssim == pytest.approx(expected.mean(), abs=1e-4)
 
 
 def test_ssim_of_an_inverted_texture_is_negative() -> None:

@@ -22,7 +22,7 @@ from wetgate.evaluation import (
     limits_of_pairs,
     write_report,
 )
-from wetgate.evaluation.plots import draw
+from wetgate.evaluation.plots import draw, plots_of
 from wetgate.evaluation.report import LONGEST_EDGE, page
 
 VOID = {"meta", "img", "br", "hr", "input", "link", "line", "circle", "polyline"}
@@ -227,6 +227,19 @@ def test_a_table_for_the_terminal_lines_up_and_stars_the_best() -> None:
     assert (title, note) == ("Held-out pairs", "Mean.")
     assert restored.split()[1:4] == ["31.44*", "0.802*", "2.44*"] and "72,312" in restored
     assert head.index("dE") + 2 == scan.index("23.10") + 5 == restored.index("2.44") + 4
+
+
+def test_a_run_is_plotted_from_its_events() -> None:
+    events = [
+        {"time": 100.0, "event": "started"},
+        {"time": 101.0, "loss": 0.5, "validation": None},
+        {"time": 102.5, "loss": 0.25, "validation": 3.0},
+        {"time": 999.0, "seconds": 4.0, "validation": 2.0},
+    ]
+    loss, validation = plots_of(events)
+    assert loss.curves == [("loss", [(1.0, 0.5), (2.5, 0.25)])]
+    assert validation.curves == [("validation", [(2.5, 3.0), (4.0, 2.0)])]
+    assert plots_of([{"time": 1.0, "event": "started"}]) == []
 
 
 def places(svg: str) -> list[tuple[float, float]]:

@@ -39,6 +39,7 @@ _RGB_TO_XYZ_OVER_WHITE = np.array(
     ]
 )
 _NO_ENERGY = 1e-10
+_STRIP_PIXELS = 1 << 14  # temporaries that stay in cache: half the time at 1080p, half the memory at 4K
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,9 @@ class Comparison:
     def delta_e_map(self) -> Array:
         """CIEDE2000 after the low-pass, ``[H, W]`` inside the inset (outside the mask: no meaning)."""
         result, truth = self._low_passed
-        return ciede2000(srgb_to_lab(result), srgb_to_lab(truth))
+        rows = max(1, _STRIP_PIXELS // truth.shape[1])
+        strips = [np.s_[top : top + rows] for top in range(0, len(truth), rows)]
+        return np.concatenate([ciede2000(srgb_to_lab(result[strip]), srgb_to_lab(truth[strip])) for strip in strips])
 
     @cached_property
     def delta_e(self) -> float:

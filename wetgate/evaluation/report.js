@@ -1,5 +1,4 @@
 "use strict";
-const KEYS = { w: "wipe", s: "side by side", 1: "scan", 2: "restored", 3: "reference", d: "difference" };
 
 for (const figure of document.querySelectorAll("figure[data-view]")) {
   const stage = figure.querySelector(".stage");
@@ -29,13 +28,15 @@ for (const figure of document.querySelectorAll("figure[data-view]")) {
     const box = stage.getBoundingClientRect();
     const at = (100 * (event.clientX - box.left)) / box.width;
     const far = places.map((place) => Math.abs(place - at));
-    return far.indexOf(Math.min(...far));
+    const least = Math.min(...far);
+    const first = far.indexOf(least);
+    return at > places[first] ? far.lastIndexOf(least) : first;
   }
 
   let held = null;
   stage.addEventListener("pointerdown", (event) => {
     if (figure.dataset.view !== "wipe" || event.button !== 0) return;
-    held = event.target.dataset.wipe ? Number(event.target.dataset.wipe) : nearest(event);
+    held = nearest(event);
     stage.setPointerCapture(event.pointerId);
     handles[held].focus({ preventScroll: true });
     follow(event, held);
@@ -53,9 +54,9 @@ for (const figure of document.querySelectorAll("figure[data-view]")) {
   }));
 
   figure.addEventListener("keydown", (event) => {
-    const view = KEYS[event.key.toLowerCase()];
-    if (view && !event.ctrlKey && !event.metaKey && !event.altKey && figure.querySelector(`button[data-view="${view}"]`))
-      show(view);
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const button = [...figure.querySelectorAll("[data-key]")].find(({ dataset }) => dataset.key === event.key.toLowerCase());
+    if (button) show(button.dataset.view);
   });
   figure.addEventListener("click", (event) => {
     const button = event.target.closest("button");

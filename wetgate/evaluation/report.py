@@ -28,6 +28,7 @@ LONGEST_EDGE = 1920
 DIFFERENCE_GAIN = 4
 JPEG_QUALITY = 95
 
+_KEYS = {"wipe": "w", "side by side": "s", "scan": "1", "restored": "2", "reference": "3", "difference": "d"}
 _BEST = ' class="best"'
 
 
@@ -187,7 +188,11 @@ def _figure(picture: Picture) -> str:
         ]
     )
     views = ["wipe", "side by side", *layers, "difference"]
-    buttons = "".join(f'<button type="button" data-view="{view}">{view.capitalize()}</button>' for view in views)
+    buttons = "".join(
+        f'<button type="button" data-view="{view}" data-key="{_KEYS[view]}" title="key {_KEYS[view].upper()}">'
+        f"{view.capitalize()}</button>"
+        for view in views
+    )
     wipes = "".join(
         f'<div class="wipe" role="slider" tabindex="0" data-wipe="{number}" aria-valuemin="0" aria-valuemax="100" '
         f'aria-label="{left} to {right}"></div>'
