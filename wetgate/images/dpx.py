@@ -118,6 +118,11 @@ def parse(block: bytes) -> Layout:
     return Layout(order, offset, file_size, elements, width, height, descriptor, bits, packing, encoding, line_padding)
 
 
+def transfer(block: bytes) -> int:
+    """The code of the transfer characteristic."""
+    return block[_ELEMENT + 21]
+
+
 def read_codes(path: Path, layout: Layout) -> Codes:
     """Code values [H, W, C] of a plain layout, channels in file order.
 

@@ -24,9 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetgate.errors import WetgateError
+from wetgate.images import dpx
 from wetgate.images.image import Header, Pixels
 
 ENCODINGS = ("display", "linear", "log")
+
+_DPX_TRANSFERS = {1: "log", 2: "linear", 3: "log", 13: "log"} | dict.fromkeys(range(4, 11), "display")
 
 _CINEON_SLOPE = 1023.0 * 0.002 / 0.6
 _CINEON_WHITE = 685.0 / 1023.0
@@ -151,21 +154,16 @@ def aces_to_adx(pixels: Pixels, bits: int) -> Pixels:
 
 
 def guess_encoding(header: Header) -> str | None:
-    """The encoding that a file states, for showing it to the artist; never to be applied silently."""
-    if header.format == "dpx":
-        stated = str(header.attributes.get("dpx:Transfer", "")).lower()
-        if "log" in stated or "density" in stated:
-            return "log"
-        if stated == "linear":
-            return "linear"
-        if "bt.601" in stated or "bt.709" in stated or "smpte 274m" in stated or "gamma" in stated:
-            return "display"
-        return None
-    if header.format == "exr":
+    """The encoding that a file states, to be shown to the artist; never to be applied silently.
+
+    A DPX states its transfer characteristic (ST 268-1, table 5), also where its header came along into
+    another format. EXR is linear by its own specification, but for one made from video.
+    """
+    if header.block is not None:
+        return _DPX_TRANSFERS.get(dpx.transfer(header.block))
+    if header.format == "exr" and "video/codec" not in header.attributes:
         return "linear"
-    if header.format in ("jpeg", "png", "video"):
-        return "display"
-    return None
+    return "display" if header.format in ("exr", "jpeg", "png", "video") else None
 
 
 def _known(encoding: str) -> str:

@@ -17,6 +17,7 @@ from wetgate.images.moving import Sink, Source
 from wetgate.images.still import FORMATS, read_header, read_image, write_image
 
 _PLACEHOLDER = re.compile(r"#+|%(?:0(\d+))?d")
+_FRAME_RATES = ("FramesPerSecond", "dpx:FrameRate", "dpx/FrameRate", "dpx:TemporalFrameRate", "dpx/TemporalFrameRate")
 _NUMBERED = re.compile(r"^(.*?)(\d+)(\.[^.]+)$")
 
 
@@ -127,7 +128,8 @@ class PictureSource(Source):
 
     @property
     def fps(self) -> Fraction | None:
-        value = self._first.attributes.get("FramesPerSecond", self._first.attributes.get("dpx:FrameRate"))
+        attributes = self._first.attributes
+        value = next((attributes[name] for name in _FRAME_RATES if name in attributes), None)
         if isinstance(value, tuple) and len(value) == 2 and value[0] > 0 and value[1] > 0:
             return Fraction(int(value[0]), int(value[1]))
         if isinstance(value, (int, float)) and 0 < value < 1000:

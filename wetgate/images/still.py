@@ -204,8 +204,7 @@ def _header(path: Path, opened: Any) -> tuple[Header, list[int]]:
     attributes, types = read_attributes(spec)
     data = display = Window(0, 0, spec.width, spec.height)
     names = list(spec.channelnames)
-    depth = {"uint8": "8", "uint16": "16", "half": "half"}.get(str(spec.format), "float")
-    block = None
+    depth, block = None, None
     if form == "exr":
         data = Window(spec.x, spec.y, spec.width, spec.height)
         display = Window(spec.full_x, spec.full_y, spec.full_width, spec.full_height)
@@ -223,6 +222,9 @@ def _header(path: Path, opened: Any) -> tuple[Header, list[int]]:
     if window.width * window.height > MAX_PIXELS:
         raise WetgateError(f"{path} claims {window.width} x {window.height} pixels, more than Wetgate reads.")
     channels, indices = _pick_channels(path, names)
+    if depth is None:
+        kinds = {str(spec.channelformat(index)) for index in indices}
+        depth = {"uint8": "8", "uint16": "16", "half": "half"}.get(kinds.pop(), "float") if len(kinds) == 1 else "float"
     tile = (spec.tile_width, spec.tile_height) if form == "exr" and spec.tile_width else None
     return Header(form, depth, channels, data, display, attributes, types, tile, block), indices
 
@@ -263,6 +265,8 @@ def _depth_for(form: str, like: Header | None) -> str:
         return _DEFAULT_DEPTH[form]
     if form == "exr":
         return "half" if like.depth in ("8", "10", "half") else "float"
+    if form == "dpx" and like.block is not None and str(dpx.parse(like.block).bits) in FORMAT_DEPTHS[form]:
+        return str(dpx.parse(like.block).bits)
     needed = DEPTHS.index(like.depth)
     return next((depth for depth in FORMAT_DEPTHS[form] if DEPTHS.index(depth) >= needed), FORMAT_DEPTHS[form][-1])
 
@@ -292,7 +296,8 @@ def _describe(spec: Any, form: str, like: Header | None) -> None:
     elif form == "jpeg":
         spec.attribute("Compression", "jpeg:95")
         spec.attribute("jpeg:subsampling", "4:4:4")
-    spec.attribute("oiio:UnassociatedAlpha", 1)
+    if form == "png" or like is None or like.format != form or like.attributes.get("oiio:UnassociatedAlpha"):
+        spec.attribute("oiio:UnassociatedAlpha", 1)
 
 
 def _write_samples(temporary: Path, form: str, spec: Any, samples: NDArray[Any], target: Path) -> None:

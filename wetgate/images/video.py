@@ -152,7 +152,7 @@ class VideoSource(Source):
     def _describe(self) -> None:
         first = self._decoded(0)
         stream, context = self._stream, self._stream.codec_context
-        rate = stream.average_rate or stream.guessed_rate
+        rate = stream.guessed_rate or stream.average_rate
         self._fps = Fraction(rate) if rate else None
         self._size = (first.width, first.height)
         self.codec = str(context.name)

@@ -48,7 +48,7 @@ _RECORDINGS = {
     "dnxhd": _Recording("dnxhd", ("yuv422p10le", "yuv422p", "yuv444p10le", "gbrp10le")),
     "ffv1": _Recording("ffv1", ("gbrp16le", *_YUV, *_LOSSLESS_EXTRA), (("level", "3"), ("slicecrc", "1"), ("g", "1"))),
     "v210": _Recording("v210", ("yuv422p10le",)),
-    "h264": _Recording("libx264", _YUV, (("crf", "10"),)),
+    "h264": _Recording("libx264", _YUV, (("crf", "10"), ("g", "24"))),
     "mpeg2video": _Recording("mpeg2video", ("yuv420p", "yuv422p"), (("g", "12"), ("bf", "2"))),
 }
 
