@@ -11,6 +11,7 @@ import pytest
 from onnx import helper
 from onnx_graphs import constant, encoder_decoder, model_of, value
 
+from wetgate.images import write_image
 from wetgate.onnx_model import ModelCard
 
 SaveModel = Callable[..., Path]
@@ -72,3 +73,23 @@ def mean_of_window(save_model: SaveModel) -> Callable[[int], Path]:
 def deep(save_model: SaveModel) -> Path:
     """The encoder-decoder with its true halo and multiple."""
     return save_model(encoder_decoder(), "deep.onnx")
+
+
+SaveSequence = Callable[..., Path]
+
+
+@pytest.fixture
+def save_sequence(tmp_path: Path) -> SaveSequence:
+    """Write numbered pictures of random pixels (0-1, exact in half) as ``scan/shot.1001.exr`` and on; return the folder."""
+
+    def save(numbers, *, suffix=".exr", size=(24, 16), folder="scan", depth=None, alpha=False, like=None) -> Path:
+        place = tmp_path / folder
+        place.mkdir(exist_ok=True)
+        for number in numbers:
+            generator = np.random.default_rng(number)
+            pixels = generator.integers(0, 1024, (size[1], size[0], 3)).astype(np.float32) / 1024
+            plane = pixels[..., 0].copy() if alpha else None
+            write_image(place / f"shot.{number:04d}{suffix}", pixels, bit_depth=depth, alpha=plane, like=like)
+        return place
+
+    return save

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from wetgate import __version__
 from wetgate.errors import WetgateError
-from wetgate.images import Image, Sink, Source, format_frames
-from wetgate.images.sequences import VIDEO_SUFFIXES
+from wetgate.images import Image, Sink, Source, format_frames, guess_encoding
+from wetgate.images.opening import VIDEO_SUFFIXES
 from wetgate.inference.pixels import colourfulness, compose
 from wetgate.inference.reading import Hashes, Masks, Unreadable, WindowReader, window_of
 from wetgate.inference.session import Session
@@ -98,7 +98,7 @@ def apply(
         "kept": kept,
         "output": str(run.output if run.one_file else run.output.parent),
         "device": session.device,
-        "notes": notes(session.card, source, results),
+        "notes": notes(session.card, results),
         **summarise(results),
     }
 
@@ -208,6 +208,7 @@ class _Run:
             "device": self.session.device,
             "bad_pixels": 0 if middle.bad is None else int(middle.bad.sum()),
             "unusable_pixels": unusable,
+            "stated_encoding": guess_encoding(image.header),
         }
         if coverage is not None:
             result["coverage"] = float(coverage.mean(dtype=np.float64))
@@ -292,8 +293,7 @@ def _chosen(source: Source, frames: Sequence[int] | None) -> list[int]:
     missing = sorted(set(chosen) - set(source.frames))
     if missing:
         raise WetgateError(
-            f"{source.name} has no frame {format_frames(missing)}, but {format_frames(source.frames)}. "
-            "Change --frames."
+            f"{source.name} has no frame {format_frames(missing)}, but {format_frames(source.frames)}. Change --frames."
         )
     return chosen
 

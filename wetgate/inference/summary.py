@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wetgate.images import Source, format_frames, guess_encoding
+from wetgate.images import format_frames
 from wetgate.onnx_model import ModelCard
 from wetgate.records import change_maps
 
 FrameResult = dict[str, Any]
-"""Figures of one frame, as its receipt keeps them: ``change`` (see :func:`change_maps.figures`),
-``bad_pixels``, ``unusable_pixels``, ``device``; where it applies ``coverage``, ``colour_dropped``, ``change_map``."""
+"""Figures of one frame, as its receipt keeps them: ``change`` (see :func:`change_maps.figures`), ``device``,
+``bad_pixels``, ``unusable_pixels``, ``stated_encoding`` (what the scan's header or format suggests, or None);
+where it applies ``coverage`` (mean), ``colour_dropped`` (largest), ``change_map`` (SHA-256)."""
 
 _COUNTS = {
     "bad_pixels": "held NaN or infinity in the scan and stand as they were",
@@ -28,9 +29,9 @@ def summarise(results: Mapping[int, FrameResult]) -> dict[str, Any]:
     }
 
 
-def notes(card: ModelCard, source: Source, results: Mapping[int, FrameResult]) -> list[str]:
+def notes(card: ModelCard, results: Mapping[int, FrameResult]) -> list[str]:
     """Sentences on what the user should know about a run."""
-    found = [*card.limits, *_encoding_note(card, source)]
+    found = [*card.limits, *_encoding_note(card, results)]
     for key, what in _COUNTS.items():
         frames = [frame for frame, result in results.items() if result[key]]
         if frames:
@@ -45,13 +46,13 @@ def notes(card: ModelCard, source: Source, results: Mapping[int, FrameResult]) -
     return found
 
 
-def _encoding_note(card: ModelCard, source: Source) -> list[str]:
-    stated = guess_encoding(source.read(source.frames[0]).header) if card.encoding else None
-    if stated is None or stated == card.encoding:
+def _encoding_note(card: ModelCard, results: Mapping[int, FrameResult]) -> list[str]:
+    stated = {result["stated_encoding"] for result in results.values()} - {None, card.encoding}
+    if not stated or not card.encoding:
         return []
     return [
-        f"The model was trained on {card.encoding} pictures, but {source.name} looks {stated} by its format or header: "
-        "make sure that it is what the model was trained on."
+        f"The model was trained on {card.encoding} pictures, but the scan looks {' and '.join(sorted(stated))} by its "
+        "format or header: make sure that it is what the model was trained on."
     ]
 
 
