@@ -17,7 +17,7 @@ REQUIREMENTS = sorted((ROOT / "requirements").glob("*.txt"))
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9_.-]+)(\[[a-z,]+\])?==(?P<version>[0-9][0-9a-z.]*)$")
 
 MACHINE_TRACES = re.compile(
-    rb"/(?:work|tmp)/(?:main|lab|shared)|(?<![.\w])/(?:root|home)/\w|\.\./shared"  # somebody's folders
+    rb"/(?:work|tmp)/(?:main|lab|shared)|(?<![.\w])/root/\w|\.\./shared"  # folders of the machine it is written on
     rb"|--(?:extra-)?index-url|--find-links|files\.pythonhosted|download\.pytorch|://pypi\."  # registry hosts
 )
 
