@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 from typing import Any
 
 import OpenImageIO as oiio
@@ -24,7 +25,7 @@ _TYPE_ALIASES = {"vectori": "int[3]", "vector2i": "int[2]", "vector2i[2]": "box2
 
 def read_attributes(spec: Any) -> tuple[dict[str, Any], dict[str, str]]:
     """Attributes of an OpenImageIO ImageSpec, and their types as OpenImageIO parses them back."""
-    attributes = {item.name: item.value for item in spec.extra_attribs}
+    attributes = {item.name: _readable(item.value) for item in spec.extra_attribs}
     types = {item.name: _TYPE_ALIASES.get(str(item.type), str(item.type)) for item in spec.extra_attribs}
     return attributes, types
 
@@ -37,6 +38,18 @@ def take_dpx_block(attributes: dict[str, Any]) -> bytes | None:
     except binascii.Error:
         return None
     return block if len(block) >= 2048 and block[:4] in (b"SDPX", b"XPDS") else None
+
+
+def _readable(value: Any) -> Any:
+    """Text that is not UTF-8 read as Latin-1: scanners wrote names in it, and no writer takes surrogates."""
+    if isinstance(value, tuple):
+        return tuple(_readable(item) for item in value)
+    if isinstance(value, str) and not value.isascii():
+        data = value.encode("utf-8", "surrogateescape")
+        with contextlib.suppress(UnicodeDecodeError):
+            return data.decode("utf-8")
+        return data.decode("latin-1")
+    return value
 
 
 def carry_attributes(spec: Any, form: str, like: Header) -> None:
