@@ -110,7 +110,7 @@ def machine() -> str:
 
 Finding = tuple[str, str] | tuple[str, str, str]
 
-REINSTALL = "Install Wetgate again (python3 bootstrap.py install); this installation is damaged."
+REINSTALL = "This installation is damaged: remove its folder (in a clone: .venv) and run bootstrap.py again."
 
 
 def check_python() -> Iterator[Finding]:
