@@ -80,7 +80,7 @@ SaveSequence = Callable[..., Path]
 
 @pytest.fixture
 def save_sequence(tmp_path: Path) -> SaveSequence:
-    """Write numbered pictures of random pixels (0-1, exact in half) as ``scan/shot.1001.exr`` and on; return the folder."""
+    """Write numbered pictures of random pixels (0-1, exact in half) as ``scan/shot.1001.exr``; return the folder."""
 
     def save(numbers, *, suffix=".exr", size=(24, 16), folder="scan", depth=None, alpha=False, like=None) -> Path:
         place = tmp_path / folder

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from wetgate.errors import WetgateError
 from wetgate.files import make_folder, sha256, sweep_temporaries, write_json
-from wetgate.images import Source, write_image
-from wetgate.records.receipts import file_hash
+from wetgate.images import Header, Image, Source, write_image
+from wetgate.records.receipts import UNDATED, file_hash
 
 SUMMARY = "changes.json"
 _ROWS = 256
@@ -71,14 +71,16 @@ def map_path(folder: Path, frame: int) -> Path:
     return folder / f"change.{frame:04d}.exr"
 
 
-def write_map(folder: Path, frame: int, scan: Array, restored: Array) -> str:
-    """Write the change map of one frame atomically; return its SHA-256.
+def write_map(folder: Path, frame: int, scan: Image, restored: Array) -> str:
+    """Write the change map of one frame atomically, in the scan's windows; return its SHA-256.
 
     Raises:
         WetgateError: the file cannot be written.
     """
     path = map_path(folder, frame)
-    write_image(path, difference(scan, restored), bit_depth="half")
+    window = scan.header
+    like = Header("exr", "half", ("R", "G", "B"), window.data_window, window.display_window, UNDATED)
+    write_image(path, difference(scan.pixels, restored), like=like)
     return file_hash(path)
 
 

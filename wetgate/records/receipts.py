@@ -19,6 +19,8 @@ from wetgate.files import make_folder, sha256, sweep_temporaries, write_json
 
 SCHEMA = 1
 FOLDER = ".wetgate"
+UNDATED = {"DateTime": ""}
+"""For headers without a date: image libraries would put in the time of writing, and no two runs were equal."""
 
 
 def receipt_path(output: Path) -> Path:
