@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from wetgate.images import Pixels
 from wetgate.simulate import seeds
 
 Plane = NDArray[np.float32]
@@ -49,7 +50,7 @@ class Damage:
     """
 
     printed: Plane
-    scratched: Plane
+    scratched: Pixels
     lying: Plane
 
     @property
@@ -84,7 +85,7 @@ def _draw_speck(plane: Plane, random: np.random.Generator, diameter: float) -> N
     shape = np.column_stack([np.cos(angles) * radii * stretch, np.sin(angles) * radii / stretch])
     shape = shape @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
     place = random.uniform((0, 0), (plane.shape[1], plane.shape[0]))
-    _stamp(plane, shape + place, random.uniform(0.55, 1.0), soft=random.uniform(0.5, 1.0) + 0.08 * radius)
+    _stamp(plane, shape + place, random.uniform(0.55, 1.0), soft=random.uniform(0.4, 0.8) + 0.05 * radius)
 
 
 def _draw_hair(plane: Plane, random: np.random.Generator, pixel_um: float) -> None:
@@ -99,9 +100,7 @@ def _draw_hair(plane: Plane, random: np.random.Generator, pixel_um: float) -> No
     _stamp(plane, points, opacity, soft=random.uniform(0.4, 0.8), thickness=max(1.0, thickness))
 
 
-def _stamp(
-    plane: Plane, outline: FloatArray, opacity: float, soft: float, thickness: float | None = None
-) -> None:
+def _stamp(plane: Plane, outline: FloatArray, opacity: float, soft: float, thickness: float | None = None) -> None:
     """Draw a filled polygon, or a line of some thickness, over ``plane``; coordinates in pixels.
 
     Drawn on a finer grid and averaged down, so that specks smaller than a pixel keep their weight.
@@ -126,7 +125,7 @@ def _stamp(
         np.maximum(target, patch[top - low[1] : bottom - low[1], left - low[0] : right - low[0]], out=target)
 
 
-def _draw_scratches(scratched: Plane, count: float, pixel_um: float, seed: int, frame: int) -> None:
+def _draw_scratches(scratched: Pixels, count: float, pixel_um: float, seed: int, frame: int) -> None:
     """Scratches come and go in slots: a slot's life is cut into spans, and a span may hold one scratch."""
     slots = max(1, int(np.ceil(count * 2)))
     for slot in range(slots):
@@ -135,19 +134,22 @@ def _draw_scratches(scratched: Plane, count: float, pixel_um: float, seed: int, 
         random = seeds.generator(seed, "scratch", slot, span)
         if random.uniform() >= count / slots:
             continue
-        height, width = scratched.shape[:2]
         strength = min(1.0, 4 * min(age + 1, length - age) / length) * random.uniform(0.5, 1.0)
-        depth = np.array([random.uniform(0, 0.7), 1.0, random.uniform(0, 0.3)])
-        thickness = random.uniform(8, 25) / pixel_um
-        middle = random.uniform(0.03, 0.97) * width
-        rows = np.arange(height)
-        continuous = frame + rows / height
-        phases = random.uniform(0, 2 * np.pi, 2)
-        sway = np.sin(continuous * 2 * np.pi / 45 + phases[0]) * 60 + np.sin(continuous * 2 * np.pi / 7 + phases[1]) * 12
-        distance = np.abs(np.arange(width)[None] - (middle + sway / pixel_um)[:, None])
-        profile = np.exp(-0.5 * (distance / max(0.45, thickness / 2)) ** 2) * min(1.0, thickness)
-        gaps = seeds.generator(seed, "scratch gaps", slot, frame).standard_normal((max(2, height // 12), 1))
-        gaps = cv2.resize(gaps.astype(np.float32), (1, height), interpolation=cv2.INTER_CUBIC).reshape(height, 1)
-        coverage = (profile * strength * np.clip(0.8 + 0.4 * gaps, 0.0, 1.0)).astype(np.float32)
+        depth = np.array([random.uniform(0, 0.7), 1.0, random.uniform(0, 0.3)], np.float32)
+        coverage = _scratch(scratched.shape[0], scratched.shape[1], pixel_um, random, frame)
+        nodes = max(2, round(len(coverage) * pixel_um / 200))
+        gaps = seeds.generator(seed, "scratch gaps", slot, frame).normal(0.8, 0.4, (nodes, 1)).astype(np.float32)
+        coverage *= strength * np.clip(cv2.resize(gaps, (1, len(coverage))).reshape(-1, 1), 0, 1)
         coverage[coverage < _LEAST] = 0
-        np.maximum(scratched, coverage[..., None] * depth.astype(np.float32), out=scratched)
+        np.maximum(scratched, coverage[..., None] * depth, out=scratched)
+
+
+def _scratch(height: int, width: int, pixel_um: float, random: np.random.Generator, frame: int) -> Plane:
+    """[H,W] profile of one scratch, 8 to 25 micrometres wide, that sways on its way down the strip."""
+    thickness = random.uniform(8, 25) / pixel_um
+    middle = random.uniform(0.03, 0.97) * width
+    slow, quick = random.uniform(0, 2 * np.pi, 2)
+    turns = 2 * np.pi * (frame + np.arange(height) / height)
+    sway = (60 * np.sin(turns / 45 + slow) + 12 * np.sin(turns / 7 + quick)) / pixel_um
+    distance = np.arange(width, dtype=np.float32) - (middle + sway).astype(np.float32)[:, None]
+    return np.exp(-0.5 * (distance / max(0.45, thickness / 2)) ** 2) * np.float32(min(1.0, thickness))

@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from wetgate.images import Pixels
 from wetgate.simulate import seeds
 
-Pixels = NDArray[np.float32]
 Triple = NDArray[np.float64] | tuple[float, float, float]
 
 ABSORPTION = np.array([[0.897, 0.088, 0.015], [0.120, 0.785, 0.095], [0.082, 0.153, 0.765]])

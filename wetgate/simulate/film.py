@@ -11,17 +11,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wetgate.errors import WetgateError
-from wetgate.images.encodings import from_linear, to_linear
+from wetgate.images import Pixels, from_linear, to_linear
 from wetgate.simulate.dust import Dust, damage_at
 from wetgate.simulate.fade import Fade, dyes_of, fade_dyes, light_of, local_age
 from wetgate.simulate.flicker import Flicker, flicker_at
 from wetgate.simulate.grain import Grain, add_grain, grain_field
 from wetgate.simulate.weave import Weave, move, weave_transform
-
-Pixels = NDArray[np.float32]
 
 
 class Decayed(NamedTuple):
@@ -68,7 +65,9 @@ class FilmDecay:
         if pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
             raise WetgateError(f"Frame {number} has the shape {pixels.shape}; film decay needs height x width x 3.")
         if np.isnan(pixels).any():
-            raise WetgateError(f"Frame {number} holds values that are not numbers (NaN); film decay needs clean pictures.")
+            raise WetgateError(
+                f"Frame {number} holds values that are not numbers (NaN); film decay needs clean pictures."
+            )
         height, width = pixels.shape[:2]
         pixel_um = self.picture_width_mm * 1000 / width
         transform = weave_transform(self.weave, height, width, pixel_um, self.seed, number)

@@ -8,11 +8,9 @@ from pathlib import Path
 
 import av
 import numpy as np
-from numpy.typing import NDArray
 
 from wetgate.errors import WetgateError
-
-Pixels = NDArray[np.float32]
+from wetgate.images import Pixels
 
 
 def demo_footage() -> Path:
@@ -38,4 +36,4 @@ def demo_frames() -> Iterator[tuple[int, Pixels]]:
     """Frame numbers from 1 and display frames [272,640,3], 0-1, of the demo footage, in order."""
     with av.open(str(demo_footage())) as container:
         for number, frame in enumerate(container.decode(video=0), start=1):
-            yield number, frame.to_ndarray(format="rgb24").astype(np.float32) / 255
+            yield number, frame.to_ndarray(format="rgb24").astype(np.float32) / np.float32(255)

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from wetgate.images import Pixels
 from wetgate.simulate import seeds
-
-Pixels = NDArray[np.float32]
 
 _APERTURE_UM2 = np.pi * 24.0**2
 
@@ -21,8 +19,8 @@ class Grain:
 
     Attributes:
         granularity: diffuse RMS granularity: 1000 times the standard deviation of density at a density of 1,
-            seen through the standard round aperture of 48 micrometres (ISO 10505). Fine negative stock has
-            about 5, an old 16 mm print some generations down 15 to 30.
+            seen through the standard round aperture of 48 micrometres (ISO 10505). Data sheets of fine negative
+            stock say about 5; every generation on the way to a print adds its own.
         size_um: standard deviation of the Gaussian that a dye cloud is spread over, in micrometres.
         shared: part of the variance that all three layers have in common (0-1), grain that was printed
             through from an earlier generation.

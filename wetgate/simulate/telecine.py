@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from wetgate.errors import WetgateError
+from wetgate.images import Pixels
 from wetgate.simulate import seeds
-
-Pixels = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -36,11 +35,20 @@ def reference_of(truth: Pixels, telecine: Telecine | None = None, seed: int = 0,
 
     Cropped, scaled down, coded as an MPEG-2 intra picture in 4:2:0 at 8 bit (BT.601 studio range), decoded and
     scaled up again.
+
+    Raises:
+        WetgateError: the width or the crop leaves no picture.
     """
     telecine = telecine or Telecine()
     height, width = truth.shape[:2]
-    left, top, right, bottom = telecine.crop
-    kept = truth[round(top * height) : height - round(bottom * height), round(left * width) : width - round(right * width)]
+    left, right = round(telecine.crop[0] * width), width - round(telecine.crop[2] * width)
+    top, bottom = round(telecine.crop[1] * height), height - round(telecine.crop[3] * height)
+    kept = truth[top:bottom, left:right]
+    if telecine.width < 1 or not kept.size:
+        raise WetgateError(
+            f"A reference {telecine.width} pixels wide and cropped by {telecine.crop} holds no picture: "
+            "choose a width above 0 and a smaller crop."
+        )
     small_width = min(telecine.width, kept.shape[1])
     small_height = max(1, round(kept.shape[0] * small_width / kept.shape[1]))
     video = cv2.resize(np.ascontiguousarray(kept), (small_width, small_height), interpolation=cv2.INTER_AREA)
@@ -56,9 +64,9 @@ def _through_mpeg(pixels: Pixels, quantiser: float) -> Pixels:
     planes = pixels @ _YCBCR.T * np.array([219, 224, 224], np.float32) + np.array([16, 128, 128], np.float32)
     half = (-(-width // 2), -(-height // 2))
     luma = _through_blocks(planes[..., 0], quantiser)
-    chroma = [_through_blocks(cv2.resize(planes[..., k], half, interpolation=cv2.INTER_AREA), quantiser) for k in (1, 2)]
-    chroma = [cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR) for plane in chroma]
-    decoded = np.stack([(luma - 16) / 219, (chroma[0] - 128) / 224, (chroma[1] - 128) / 224], axis=2)
+    halved = [cv2.resize(planes[..., k], half, interpolation=cv2.INTER_AREA) for k in (1, 2)]
+    blue, red = (cv2.resize(_through_blocks(plane, quantiser), (width, height)) for plane in halved)
+    decoded = np.stack([(luma - 16) / 219, (blue - 128) / 224, (red - 128) / 224], axis=2)
     return np.asarray(decoded @ np.linalg.inv(_YCBCR).T, np.float32)
 
 
@@ -76,9 +84,7 @@ def _through_blocks(plane: Pixels, quantiser: float) -> Pixels:
     return np.asarray(np.clip(np.round(decoded), 0, 255)[:height, :width], np.float32)
 
 
-_YCBCR = np.array(
-    [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], np.float32
-)
+_YCBCR = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], np.float32)
 _DCT = np.array(
     [[np.sqrt((1 if k == 0 else 2) / 8) * np.cos(np.pi * (2 * n + 1) * k / 16) for n in range(8)] for k in range(8)],
     np.float32,

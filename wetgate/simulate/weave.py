@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from wetgate.images import Pixels
 from wetgate.simulate import seeds
-
-Pixels = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -40,11 +39,9 @@ def weave_transform(
 
 
 def move(pixels: Pixels, transform: NDArray[np.float64]) -> Pixels:
-    """Move a display picture [H,W,3] by a 2x3 matrix (bicubic, mirrored edges), within 0-1."""
+    """Move a display picture [H,W,3] by a 2x3 matrix (bicubic; edges are drawn outwards), within 0-1."""
     if np.array_equal(transform, np.eye(2, 3)):
         return pixels
     height, width = pixels.shape[:2]
-    moved = cv2.warpAffine(
-        pixels, transform, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
-    )
+    moved = cv2.warpAffine(pixels, transform, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     return np.clip(moved, 0, 1).astype(np.float32, copy=False)
