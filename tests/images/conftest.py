@@ -47,7 +47,8 @@ def _line_bytes(codes, bits, order, packing, channels) -> bytes:
     shifts = (20, 10, 0) if channels > 1 else (0, 10, 20)
     words = []
     for start in range(0, len(codes), 3):
-        words.append(sum(code << (shift + below) for code, shift in zip(codes[start : start + 3], shifts, strict=False)))
+        three = zip(codes[start : start + 3], shifts, strict=False)
+        words.append(sum(code << (shift + below) for code, shift in three))
     return struct.pack(f"{order}{len(words)}I", *words)
 
 

@@ -155,7 +155,8 @@ def test_dpx_to_exr_keeps_metadata_and_the_way_back_keeps_the_header(make_dpx):
 
 
 @pytest.mark.parametrize(
-    ("transfer", "encoding"), [(0, None), (1, "log"), (2, "linear"), (3, "log"), (6, "display"), (13, "log"), (99, None)]
+    ("transfer", "encoding"),
+    [(0, None), (1, "log"), (2, "linear"), (3, "log"), (6, "display"), (13, "log"), (99, None)],
 )
 def test_the_encoding_that_a_header_states(make_dpx, transfer, encoding):
     scan = make_dpx(random_codes(10, 3), 10, transfer=transfer)

@@ -25,8 +25,8 @@ _TYPE_ALIASES = {"vectori": "int[3]", "vector2i": "int[2]", "vector2i[2]": "box2
 
 def read_attributes(spec: Any) -> tuple[dict[str, Any], dict[str, str]]:
     """Attributes of an OpenImageIO ImageSpec, and their types as OpenImageIO parses them back."""
-    attributes = {item.name: _readable(item.value) for item in spec.extra_attribs}
-    types = {item.name: _TYPE_ALIASES.get(str(item.type), str(item.type)) for item in spec.extra_attribs}
+    attributes = {_readable(item.name): _readable(item.value) for item in spec.extra_attribs}
+    types = {_readable(item.name): _TYPE_ALIASES.get(str(item.type), str(item.type)) for item in spec.extra_attribs}
     return attributes, types
 
 

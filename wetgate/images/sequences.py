@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from wetgate.errors import WetgateError
 from wetgate.files import make_folder
@@ -129,11 +130,13 @@ class PictureSource(Source):
     @property
     def fps(self) -> Fraction | None:
         attributes = self._first.attributes
-        value = next((attributes[name] for name in _FRAME_RATES if name in attributes), None)
+        value: Any = next((attributes[name] for name in _FRAME_RATES if name in attributes), None)
         if isinstance(value, tuple) and len(value) == 2 and value[0] > 0 and value[1] > 0:
             return Fraction(int(value[0]), int(value[1]))
         if isinstance(value, (int, float)) and 0 < value < 1000:
-            return Fraction(value).limit_denominator(1001)
+            broadcast = Fraction(math.ceil(value) * 1000, 1001)
+            near = abs(float(broadcast) - value) < 0.002
+            return broadcast if near else Fraction(value).limit_denominator(1001)
         return None
 
     def close(self) -> None:

@@ -112,7 +112,7 @@ def write_image(
         pixels: [H, W, 3], as in :class:`Image`.
         like: header to carry over: metadata, the single channel (luma, where the three differ), tiles,
             compression where it is lossless, windows where the size is the same, each byte of a DPX header.
-        alpha: [H, W], stored as it is; without it no alpha is written.
+        alpha: [H, W], stored as it is; without it, and in JPEG, no alpha is written.
         bit_depth: one of ``FORMAT_DEPTHS``; by default the smallest that holds what ``like`` holds (half
             holds 10 bits), without ``like`` half, 10, 16, 16, 8 for EXR, DPX, TIFF, PNG, JPEG.
 
@@ -125,7 +125,7 @@ def write_image(
     if depth not in FORMAT_DEPTHS[form]:
         choice = ", ".join(FORMAT_DEPTHS[form])
         raise WetgateError(f"{target} cannot have bit depth '{depth}'; {form.upper()} files hold {choice}.")
-    values, names = _arranged(pixels, alpha, like)
+    values, names = _arranged(pixels, alpha if form != "jpeg" else None, like)
     data = display = Window(0, 0, values.shape[1], values.shape[0])
     if form == "exr" and like is not None and like.size == (data.width, data.height):
         data, display = like.data_window, like.display_window
@@ -167,7 +167,7 @@ def _opened(path: Path) -> Iterator[Any]:
     config.attribute("oiio:UnassociatedAlpha", 1)
     opened = oiio.ImageInput.open(str(path), config)
     if opened is None:
-        raise WetgateError(f"{path} cannot be read as {form.upper()}: {_reason(oiio.geterror(), path)}.")
+        raise WetgateError(f"{path} cannot be read as {form.upper()}: {_reason(oiio, path)}.")
     try:
         yield opened
     finally:
@@ -189,10 +189,19 @@ def _check_jpeg_end(path: Path) -> None:
         raise WetgateError(f"{path} is cut off: its end-of-image marker is missing. Copy it again from its source.")
 
 
-def _reason(text: str, path: Path) -> str:
-    """OpenImageIO's first line of complaint, without the path that the sentence already has."""
-    lines = [line.strip(" .\t") for line in text.replace(str(path), path.name).splitlines() if line.strip(" .\t")]
-    return f"it is damaged or cut off ({lines[0] if lines else 'no reason given'})"
+def _reason(complainer: Any, path: Path) -> str:
+    """That a file is damaged, with OpenImageIO's complaint but for the path, which the sentence already has."""
+    return f"it is damaged or cut off ({_complaint(complainer).replace(str(path), path.name)})"
+
+
+def _complaint(complainer: Any) -> str:
+    """The first line of the last error of OpenImageIO, of a reader or of a writer."""
+    try:
+        text = str(complainer.geterror())
+    except UnicodeDecodeError as error:  # it quotes the junk that it found
+        text = error.object.decode("latin-1")
+    lines = (line.strip(" .\t") for line in text.splitlines())
+    return next((line for line in lines if line.isprintable() and line), "no reason given")
 
 
 def _header(path: Path, opened: Any) -> tuple[Header, list[int]]:
@@ -253,7 +262,7 @@ def _read_values(path: Path, opened: Any, depth: str) -> Pixels:
     spec = opened.spec()
     stored = opened.read_image(0, 0, 0, spec.nchannels, "float" if depth == "half" else _OIIO_TYPES[depth])
     if stored is None:
-        raise WetgateError(f"{path} cannot be read: {_reason(opened.geterror(), path)}. Copy it again from its source.")
+        raise WetgateError(f"{path} cannot be read: {_reason(opened, path)}. Copy it again from its source.")
     stored = stored.reshape(spec.height, spec.width, spec.nchannels)
     if depth in ("half", "float"):
         return stored
@@ -305,15 +314,14 @@ def _write_samples(temporary: Path, form: str, spec: Any, samples: NDArray[Any],
         _reserve(temporary, samples.nbytes * 9 // 8 + (1 << 17))
     output = oiio.ImageOutput.create(str(temporary))
     if output is None:
-        raise WetgateError(f"{target} cannot be written: {oiio.geterror().strip(' .')}.")
+        raise WetgateError(f"{target} cannot be written: {_complaint(oiio)}.")
     written = output.open(str(temporary), spec) and output.write_image(samples)
-    complaint = output.geterror()
+    complaint = "" if written else _complaint(output)
     written = output.close() and written and _ends_well(temporary, form)
     if not written:
         if shutil.disk_usage(target.parent).free < samples.nbytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        reason = (complaint or output.geterror() or "no reason given").strip(" .")
-        raise WetgateError(f"{target} could not be written: {reason}.")
+        raise WetgateError(f"{target} could not be written: {complaint or _complaint(output)}.")
 
 
 def _reserve(path: Path, size: int) -> None:
