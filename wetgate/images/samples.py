@@ -11,6 +11,15 @@ from wetgate.images.image import Pixels
 
 HALF_MAX = 65504.0
 
+_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
+
+
+def single_channel(pixels: Pixels) -> Pixels:
+    """[H, W] of pixels [H, W, 3]: what the three channels share, or their BT.709 luma where they differ."""
+    first = pixels[..., 0]
+    shared = all(np.array_equal(first, pixels[..., other], equal_nan=True) for other in (1, 2))
+    return first if shared else (pixels @ _LUMA).astype(np.float32)
+
 
 def codes_to_float(codes: NDArray[Any], bits: int) -> Pixels:
     """Unsigned codes as code / largest code; exact back through :func:`float_to_codes` up to 16 bits."""

@@ -19,7 +19,7 @@ from wetgate.files import atomic_path
 from wetgate.images import dpx
 from wetgate.images.image import DEPTHS, Header, Image, Pixels, Window
 from wetgate.images.metadata import carry_attributes, read_attributes, take_dpx_block
-from wetgate.images.samples import codes_to_float, float_to_codes, float_to_half
+from wetgate.images.samples import codes_to_float, float_to_codes, float_to_half, single_channel
 
 FORMATS = {
     ".exr": "exr",
@@ -285,9 +285,7 @@ def _arranged(pixels: Pixels, alpha: Pixels | None, like: Header | None) -> tupl
     values = np.asarray(pixels, np.float32)
     names: tuple[str, ...] = ("R", "G", "B")
     if like is not None and like.mono:
-        first = values[..., :1]
-        equal = np.array_equal(np.broadcast_to(first, values.shape), values, equal_nan=True)
-        values = first if equal else values @ np.array([[0.2126], [0.7152], [0.0722]], np.float32)
+        values = single_channel(values)[..., None]
         names = like.channels[:1]
     if alpha is None:
         return values, names

@@ -79,7 +79,7 @@ class VideoSource(Source):
                 raise WetgateError(f"frame {frame} is damaged")
             if (decoded.width, decoded.height) != self._size:
                 raise WetgateError(f"frame {frame} is {decoded.width} x {decoded.height}, the first is another size")
-            pixels, alpha = frame_to_pixels(decoded)
+            pixels, alpha = frame_to_pixels(decoded, centred=self.codec == "mjpeg")
         return Image(pixels, alpha, self._header(), self._path)
 
     def close(self) -> None:
@@ -122,6 +122,8 @@ class VideoSource(Source):
             keys = stamps
         else:
             packets = [packet for packet in self._container.demux(stream) if packet.size and not packet.is_discard]
+            if packets and packets[-1].is_corrupt:
+                raise WetgateError("it is cut off: its last frame is not whole")
             stamps = [packet.pts for packet in packets]
             keys = [packet.pts for packet in packets if packet.is_keyframe]
         if not stamps:
@@ -144,7 +146,7 @@ class VideoSource(Source):
         tag = _DURATION_TAG.match(str(stream.metadata.get("DURATION", "")))
         if tag and rate:
             seconds = int(tag[1]) * 3600 + int(tag[2]) * 60 + Fraction(tag[3])
-            return max(0, int(seconds * rate + Fraction(1, 2)) - 1)
+            return int(seconds * rate + Fraction(1, 2))
         if self._container.format.name == "mxf" and stream.duration and rate:
             return int(stream.duration * stream.time_base * rate)
         return 0

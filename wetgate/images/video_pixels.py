@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from wetgate.errors import WetgateError
 from wetgate.images.image import Pixels
-from wetgate.images.samples import codes_to_float, float_to_codes
+from wetgate.images.samples import codes_to_float, float_to_codes, single_channel
 from wetgate.images.yuv import Coding, float_to_luma, luma_to_float, planes_to_rgb, rgb_to_planes
 
 _MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
@@ -122,13 +122,13 @@ class Shape:
         step = (16 // components[1].width, 16 // components[1].height) if colours == 3 else (1, 1)
         return cls(name, bits.pop(), (("Y",) if colours == 1 else ("R", "G", "B")) + ("A",) * alpha, step, form.is_rgb)
 
-    def coding(self, colour: Colour, height: int) -> Coding:
+    def coding(self, colour: Colour, height: int, centred: bool) -> Coding:
         """How Y'CbCr codes in this format stand for colour."""
-        return Coding(self.bits, colour.matrix_name(height), colour.full_range, self.step, self.name.startswith("yuvj"))
+        return Coding(self.bits, colour.matrix_name(height), colour.full_range, self.step, centred)
 
 
-def frame_to_pixels(frame: VideoFrame) -> tuple[Pixels, Pixels | None]:
-    """Colour [H, W, 3] and alpha [H, W] of a decoded frame.
+def frame_to_pixels(frame: VideoFrame, centred: bool) -> tuple[Pixels, Pixels | None]:
+    """Colour [H, W, 3] and alpha [H, W] of a decoded frame; ``centred`` as in :class:`Coding`.
 
     Raises:
         WetgateError: the end of a sentence, for a format or a matrix that is not known.
@@ -143,7 +143,7 @@ def frame_to_pixels(frame: VideoFrame) -> tuple[Pixels, Pixels | None]:
     elif shape.rgb:
         pixels = codes_to_float(np.stack(planes[:3], axis=2), shape.bits)
     else:
-        pixels = planes_to_rgb(planes[0], planes[1], planes[2], shape.coding(colour, frame.height))
+        pixels = planes_to_rgb(planes[0], planes[1], planes[2], shape.coding(colour, frame.height, centred))
     return pixels, codes_to_float(planes[-1], shape.bits) if shape.channels[-1] == "A" else None
 
 
@@ -153,11 +153,11 @@ def pixels_to_frame(pixels: Pixels, alpha: Pixels | None, shape: Shape, colour: 
     frame = VideoFrame(width, height, shape.name)
     planes: list[NDArray[Any]]
     if len(shape.channels) < 3:
-        planes = [float_to_luma(np.nan_to_num(pixels[..., 1]), shape.bits, colour.full_range)]
+        planes = [float_to_luma(np.nan_to_num(single_channel(pixels)), shape.bits, colour.full_range)]
     elif shape.rgb:
         planes = [float_to_codes(pixels[..., index], shape.bits) for index in range(3)]
     else:
-        planes = list(rgb_to_planes(pixels, shape.coding(colour, height)))
+        planes = list(rgb_to_planes(pixels, shape.coding(colour, height, centred=False)))
     if shape.channels[-1] == "A":
         opaque = np.ones((height, width), np.float32)
         planes.append(float_to_codes(opaque if alpha is None else alpha, shape.bits))

@@ -150,18 +150,19 @@ class VideoSink(Sink):
             self._temporary.__exit__(WetgateError, given_up, None)
 
     def _choose_shape(self, formats: tuple[str, ...]) -> Shape:
-        """The source's own format, or else the first that loses neither alpha, chroma nor depth of it."""
-        if self._like is None:
-            return Shape.of(formats[0])
-        wanted = self._like.shape
+        """The source's own format, or else the one that loses least of its alpha, its chroma and its depth."""
         shapes = [Shape.of(name) for name in formats]
-        holding = [
-            shape
-            for shape in shapes
-            if shape.bits >= wanted.bits and shape.step <= wanted.step and len(shape.channels) >= len(wanted.channels)
-        ]
-        same = [shape for shape in shapes if shape.name == wanted.name.replace("yuvj", "yuv")]
-        return (same or holding or shapes)[0]
+        if self._like is None:
+            return shapes[0]
+        wanted = self._like.shape
+
+        def losses(shape: Shape) -> tuple[bool, ...]:
+            other = shape.name != wanted.name.replace("yuvj", "yuv")
+            alpha = wanted.channels[-1] == "A" and shape.channels[-1] != "A"
+            chroma = len(wanted.channels) >= 3 and (len(shape.channels) < 3 or shape.step > wanted.step)
+            return alpha, chroma, shape.bits < wanted.bits, other
+
+        return min(shapes, key=losses)
 
     def _start(self, size: tuple[int, int]) -> None:
         across, down = self._shape.step
