@@ -136,6 +136,12 @@ def test_nothing_is_written_into_the_source_folder(tmp_path, output):
     assert sorted(folder.rglob("*")) == before
 
 
+def test_a_folder_with_one_frame_is_protected_too(tmp_path):
+    write_frames(tmp_path / "in", ["a.1.png"])
+    with pytest.raises(WetgateError, match="source's folder"):
+        open_sink(tmp_path / "in" / "out", open_source(tmp_path / "in"))
+
+
 def test_frames_that_are_links_protect_the_folder_they_point_to(tmp_path):
     write_frames(tmp_path / "vault", ["a.1.png", "a.2.png"])
     (tmp_path / "in").mkdir()

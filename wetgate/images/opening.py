@@ -81,9 +81,9 @@ def _protect_source(sink: Sink, path: Path, like: Source) -> None:
     source, output = like.path(first), sink.path(first)
     if output.resolve() == source.resolve():
         raise WetgateError(f"{path} would overwrite the source {source}; choose another output.")
-    if not like.is_video and len(like.frames) > 1:
+    if isinstance(like, PictureSource) and like.folder is not None:
         folder = output.resolve().parent
-        if {source.parent.resolve(), source.resolve().parent} & {folder, *folder.parents}:
+        if {like.folder.resolve(), source.resolve().parent} & {folder, *folder.parents}:
             raise WetgateError(
-                f"{path} lies in the source's folder {source.parent}, where nothing is written; choose another output."
+                f"{path} lies in the source's folder {like.folder}, where nothing is written; choose another output."
             )

@@ -59,20 +59,25 @@ class Naming:
 
 
 class PictureSource(Source):
-    """Picture files by frame number; they are opened when they are read."""
+    """Picture files by frame number; they are opened when they are read.
+
+    Attributes:
+        folder: where the sequence lies, or None for a picture named by itself.
+    """
 
     is_video = False
 
-    def __init__(self, name: str, paths: dict[int, Path]) -> None:
+    def __init__(self, name: str, paths: dict[int, Path], folder: Path | None) -> None:
         self.name = name
         self.frames = sorted(paths)
+        self.folder = folder
         self._paths = paths
 
     @classmethod
     def of_file(cls, path: Path) -> Self:
         """One picture; its frame is the number at the end of its name, or 1."""
         numbered = _NUMBERED.match(path.name)
-        return cls(path.name, {int(numbered[2]) if numbered else 1: path})
+        return cls(path.name, {int(numbered[2]) if numbered else 1: path}, None)
 
     @classmethod
     def of_naming(cls, naming: Naming) -> Self:
@@ -83,7 +88,7 @@ class PictureSource(Source):
         paths = {frame: entry for frame, entry in numbered if frame is not None}
         if not paths:
             raise WetgateError(f"{naming.folder} holds no file named like {naming}. Check the name and its digits.")
-        return cls(str(naming), paths)
+        return cls(str(naming), paths, naming.folder)
 
     @classmethod
     def of_folder(cls, folder: Path) -> Self:
@@ -103,7 +108,7 @@ class PictureSource(Source):
         paths = {int(number): path for number, path in members}
         if len(paths) < len(members):
             raise WetgateError(f"{folder} holds a frame number twice, with different zeros in front; keep one of each.")
-        return cls(name, paths)
+        return cls(name, paths, folder)
 
     def path(self, frame: int) -> Path:
         try:

@@ -70,7 +70,8 @@ def read_image(path: str | os.PathLike[str]) -> Image:
     """Read a picture; :class:`Image` tells shapes and ranges, :class:`Header` tells of windows.
 
     Colour is taken from the channels R, G, B (without a layer name, or of the only layer that has them) or
-    from a single channel, alpha from A of the same layer. Other channels are not read.
+    from a single channel, alpha from A of the same layer. Other channels, and the other
+    parts of an EXR, are not read.
 
     Raises:
         WetgateError: the file is missing, empty, junk, cut off or of an unknown format, has no such

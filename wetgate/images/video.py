@@ -101,7 +101,7 @@ class VideoSource(Source):
     def _open(self) -> None:
         if self._path.stat().st_size == 0:
             raise WetgateError("it is empty (0 bytes)")
-        self._container = av.open(str(self._path))
+        self._container = av.open(str(self._path), metadata_errors="replace")
         if not self._container.streams.video:
             raise WetgateError("it holds no picture")
         self._stream: Any = self._container.streams.video[0]
