@@ -52,6 +52,9 @@ class VideoSource(Source):
         self._path = path
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, VideoFrame] = OrderedDict()
+        self._decoder: Iterator[VideoFrame] = iter(())
+        self._next = 0
+        self._awaits_key = False
         with self._sentences():
             self._open()
             self._read_index()
@@ -78,7 +81,10 @@ class VideoSource(Source):
             if decoded.is_corrupt:
                 raise WetgateError(f"frame {frame} is damaged")
             if (decoded.width, decoded.height) != self._size:
-                raise WetgateError(f"frame {frame} is {decoded.width} x {decoded.height}, the first is another size")
+                width, height = self._size
+                raise WetgateError(
+                    f"frame {frame} is {decoded.width} x {decoded.height}, the first one {width} x {height}"
+                )
             pixels, alpha = frame_to_pixels(decoded, centred=self.codec == "mjpeg")
         return Image(pixels, alpha, self._header(), self._path)
 
@@ -105,10 +111,9 @@ class VideoSource(Source):
         if not self._container.streams.video:
             raise WetgateError("it holds no picture")
         self._stream: Any = self._container.streams.video[0]
+        if self._stream.codec_context is None:
+            raise WetgateError("its codec is not known")
         self._stream.thread_type = "AUTO"
-        self._decoder: Iterator[VideoFrame] = iter(())
-        self._next = len(getattr(self, "_stamps", [])) + 1
-        self._awaits_key = False
 
     def _read_index(self) -> None:
         """Find the time stamp of every frame, and the frames at which decoding can start."""
@@ -134,7 +139,7 @@ class VideoSource(Source):
         self._seekable = len(known) == len(stamps)
         self._stamps = known if self._seekable else list(range(len(stamps)))
         self._number = {stamp: number for number, stamp in enumerate(self._stamps)}
-        self._keys = sorted(self._number[key] for key in keys if key is not None) if self._seekable else [0]
+        self._keys = sorted({0, *(self._number[key] for key in keys if key is not None)}) if self._seekable else [0]
         self._restart()
 
     def _stated_frames(self) -> int:
@@ -208,7 +213,9 @@ class VideoSource(Source):
             if self._awaits_key and not decoded.key_frame:
                 continue
             self._awaits_key = False
-            at = self._number.get(decoded.pts or 0) if self._seekable else self._next
+            at: int | None = self._next
+            if self._seekable:
+                at = None if decoded.pts is None else self._number.get(decoded.pts)
             if at is None:
                 continue
             self._next = at + 1
@@ -230,3 +237,4 @@ class VideoSource(Source):
         self._open()
         self._decoder = self._container.decode(self._stream)
         self._next = 0
+        self._awaits_key = False
