@@ -23,6 +23,17 @@ FRAMES = 24
 CONVOLUTIONS = 150
 
 
+def save(nodes, initializers, card: ModelCard, path: Path) -> Path:
+    frames, restored = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 3, "h", "w"]) for name in ("frames", "restored")
+    )
+    graph = helper.make_graph(nodes, "graph", [frames], [restored], initializers)
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    helper.set_model_props(proto, card.to_metadata())
+    path.write_bytes(proto.SerializeToString())
+    return path
+
+
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     """A blur with a visible effect, slow enough to be interrupted."""
@@ -34,18 +45,12 @@ def model(tmp_path: Path) -> Path:
         helper.make_node("Conv", [before, "kernel"], [after], pads=[1, 1, 1, 1])
         for before, after in itertools.pairwise(names)
     ]
-    graph = helper.make_graph(
+    return save(
         nodes,
-        "blur",
-        [helper.make_tensor_value_info("frames", TensorProto.FLOAT, ["n", 3, "h", "w"])],
-        [helper.make_tensor_value_info("restored", TensorProto.FLOAT, ["n", 3, "h", "w"])],
         [numpy_helper.from_array(kernel, "kernel")],
+        ModelCard("color", halo=CONVOLUTIONS),
+        tmp_path / "blur.onnx",
     )
-    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    helper.set_model_props(proto, ModelCard(recipe="color", halo=CONVOLUTIONS).to_metadata())
-    path = tmp_path / "blur.onnx"
-    path.write_bytes(proto.SerializeToString())
-    return path
 
 
 @pytest.fixture
@@ -171,6 +176,42 @@ def test_interrupted_it_stops_cleanly_and_goes_on(model, scan, tmp_path):
     assert 3 <= finished < FRAMES
     result = json.loads(apply(model, scan, output, "--json").stdout)
     assert result["kept"] == finished
+
+
+def test_two_machines_share_one_output(model, scan, tmp_path):
+    """As a farm does: different frames of one sequence, one folder, at once."""
+    output = tmp_path / "restored"
+    halves = ["1001-1012", "1013-1024"]
+    runs = [subprocess.Popen(command(model, scan, output, "--frames", half, "--json"), stdout=-1) for half in halves]
+    for process in runs:
+        process.communicate(timeout=120)
+        assert process.returncode == 0
+    assert json.loads(apply(model, scan, output, "--json").stdout)["kept"] == FRAMES
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak memory of a process as Linux counts it")
+def test_a_4k_frame_is_restored_in_less_than_2_gb(tmp_path):
+    pixels = np.zeros((3112, 4096, 3), np.float32)
+    pixels[::7, ::5] = 0.5
+    write_image(tmp_path / "frame.dpx", pixels)
+    wide = numpy_helper.from_array(np.full((64, 3, 3, 3), 0.01, np.float32), "wide")
+    narrow = numpy_helper.from_array(np.full((3, 64, 1, 1), 0.01, np.float32), "narrow")
+    nodes = [
+        helper.make_node("Conv", ["frames", "wide"], ["x"], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["x"], ["y"]),
+        helper.make_node("Conv", ["y", "narrow"], ["restored"]),
+    ]
+    save(nodes, [wide, narrow], ModelCard(recipe="color", halo=1), tmp_path / "wide.onnx")
+    words = command(tmp_path / "wide.onnx", tmp_path / "frame.dpx", tmp_path / "restored.dpx", "--device", "cpu")
+    script = (
+        "import resource, subprocess, sys\n"
+        f"assert subprocess.run({words!r}).returncode == 0\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[-1]) << 10 < 2 << 30
+    assert read_image(tmp_path / "restored.dpx").size == (4096, 3112)
 
 
 def test_into_a_video_and_out_of_one(model, scan, tmp_path):

@@ -267,6 +267,36 @@ def test_the_choice_of_frames_does_not_change_a_frame(mean_of_window, save_seque
     assert sorted(path.name for path in (tmp_path / "some").glob("*.exr")) == ["shot.0003.exr", "shot.0006.exr"]
 
 
+def test_reading_computing_and_writing_overlap(gain, save_sequence, output):
+    """Frame 2 is read while frame 1 is computed, and computed while frame 1 is written."""
+    second_read, second_computed = threading.Event(), threading.Event()
+    session = Session(gain(), "cpu")
+    seen = []
+    with open_source(save_sequence([1, 2])) as source:
+        sink = open_sink(output, source)
+        read, compute, write = source.read, session.run, sink.write
+
+        def reading(frame):
+            image = read(frame)
+            if frame == 2:
+                second_read.set()
+            return image
+
+        def computing(frames):
+            seen.append(second_read.wait(30))
+            if len(seen) == 2:
+                second_computed.set()
+            return compute(frames)
+
+        def writing(frame, pixels, like):
+            assert frame == 2 or second_computed.wait(30)
+            write(frame, pixels, like)
+
+        source.read, session.run, sink.write = reading, computing, writing
+        apply(session, source, sink)
+    assert seen == [True, True]
+
+
 # Going on
 
 
@@ -441,6 +471,13 @@ def test_a_full_disk_is_said_and_room_lets_it_go_on(gain, save_sequence, small_d
     assert result["kept"] >= len(finished) - 2
     run(gain(), scan, tmp_path / "fresh")
     assert contents(small_disk / "restored") == contents(tmp_path / "fresh")
+
+
+def test_a_folder_that_may_not_be_written(gain, save_sequence, small_disk):
+    scan = save_sequence([1, 2])
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(WetgateError, match="cannot be written"):
+        run(gain(), scan, small_disk / "restored")
 
 
 # Foreign and mismatched models

@@ -159,6 +159,7 @@ def test_cuda_where_there_is_none_is_a_sentence(gain):
     assert Session(gain(), "auto").device == "cpu"
 
 
+@pytest.mark.filterwarnings("ignore:Specified provider 'CUDAExecutionProvider'")
 def test_cuda_is_believed_only_when_the_session_has_it(gain, monkeypatch):
     """onnxruntime-gpu without a GPU lists CUDA and falls back to the CPU."""
     monkeypatch.setattr(session_module, "_offered", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
@@ -174,5 +175,13 @@ def test_what_is_no_window_is_a_programming_error(gain):
             session.run(frames)
 
 
-def test_out_of_memory_is_a_sentence_too():
-    assert issubclass(OutOfMemory, WetgateError)
+def test_a_model_that_asks_for_terabytes_is_stopped(save_model):
+    nodes = [
+        helper.make_node("ConstantOfShape", ["shape"], ["vast"]),
+        helper.make_node("ReduceSum", ["vast"], ["sum"], keepdims=1),
+        helper.make_node("Add", ["frames", "sum"], ["restored"]),
+    ]
+    shape = constant("shape", np.array([1, 3, 1, 2**40], np.int64))
+    session = Session(save_model(model_of(nodes, [shape], card=ModelCard("color"))), "cpu")
+    with pytest.raises(OutOfMemory, match="needs more memory"):
+        session.run(np.zeros((1, 3, 4, 4), np.float32))

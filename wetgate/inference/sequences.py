@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wetgate import __version__
 from wetgate.errors import WetgateError
 from wetgate.images import Image, Sink, Source, format_frames, guess_encoding
 from wetgate.images.opening import VIDEO_SUFFIXES
 from wetgate.inference.pixels import colourfulness, compose
 from wetgate.inference.reading import Hashes, Masks, Unreadable, WindowReader, window_of
+from wetgate.inference.requests import SOFTWARE, Requests
 from wetgate.inference.session import Session
 from wetgate.inference.summary import FrameResult, notes, summarise
 from wetgate.inference.tiles import Restorer
@@ -30,7 +29,6 @@ from wetgate.inference.writing import WriteQueue
 from wetgate.records import change_maps, receipts
 from wetgate.records.canonical import record_hash
 
-SOFTWARE = f"wetgate {__version__}"
 FLIGHT_BYTES = 256 << 20
 """What the frames read ahead may hold, and what the frames waiting to be written were read from."""
 
@@ -84,14 +82,14 @@ def apply(
         kept = len(results)
         progress(kept, "")
         results |= run.restore(todo, restorer, lambda done, note: progress(kept + done, note))
+        if todo:
+            sink.close()
+        else:
+            sink.abort()  # the video that stands is not replaced by an empty one
     except BaseException:
         sink.abort()
         raise
-    if todo:
-        sink.close()
-        run.finish(results)
-    else:
-        sink.abort()
+    run.finish(results, made=bool(todo))
     return {
         "frames": format_frames(run.frames),
         "restored": len(todo),
@@ -129,6 +127,9 @@ class _Run:
         self._hashes = Hashes()
         present = frozenset(source.frames)
         self._windows = {frame: window_of(frame, session.card.radius, present) for frame in frames}
+        self._requests = Requests(
+            session.model_sha256, source, sink, self._windows, self._masks, change_map, self._hashes
+        )
         width, height = source.size
         self.flight = max(1, min(os.cpu_count() or 1, FLIGHT_BYTES // (width * height * 12)))
 
@@ -143,19 +144,8 @@ class _Run:
     def results_that_stand(self, progress: Progress) -> dict[int, FrameResult]:
         """Results of an earlier run that would come out the same again and whose files are intact."""
         if self.one_file:
-            receipt = self._standing(self.output, self._request_of_all)
-            results = {int(frame): result for frame, result in receipt["result"].items()} if receipt else {}
-            return results if all(self._map_stands(frame, result) for frame, result in results.items()) else {}
-        found: dict[int, FrameResult] = {}
-        pool = ThreadPoolExecutor(self.flight, "wetgate-check")
-        try:
-            for frame, receipt in zip(self.frames, pool.map(self._standing_frame, self.frames), strict=True):
-                if receipt is not None and self._map_stands(frame, receipt["result"]):
-                    found[frame] = receipt["result"]
-                    progress(len(found), "checked")
-        finally:
-            pool.shutdown(cancel_futures=True)
-        return found
+            return self._requests.results_of_video(self.output)
+        return self._requests.results_of_frames(self.flight, progress)
 
     def restore(self, todo: Sequence[int], restorer: Restorer, progress: Progress) -> dict[int, FrameResult]:
         """Make the frames ``todo``; return their results."""
@@ -183,10 +173,11 @@ class _Run:
             raise WetgateError(_sentence_for_left_out(left_out, len(self.frames)))
         return results
 
-    def finish(self, results: dict[int, FrameResult]) -> None:
-        """Once the sink is closed: a video's receipt, the change maps' summary."""
-        if self.one_file:
-            receipts.save(self.output, self._request_of_all(), {str(frame): results[frame] for frame in self.frames})
+    def finish(self, results: dict[int, FrameResult], *, made: bool) -> None:
+        """Once the sink is closed: the receipt of a video that was made, the change maps' summary."""
+        if self.one_file and made:
+            by_frame = {str(frame): results[frame] for frame in self.frames}
+            receipts.save(self.output, self._requests.of_video(), by_frame)
         if self.change_map is not None:
             change_maps.add_to_summary(self.change_map, {frame: result["change"] for frame, result in results.items()})
 
@@ -222,7 +213,7 @@ class _Run:
         if self.change_map is not None:
             result["change_map"] = change_maps.write_map(self.change_map, frame, image, restored)
         if not self.one_file:
-            receipts.save(self.sink.path(frame), self._request(frame), result)
+            receipts.save(self.sink.path(frame), self._requests.of_frame(frame), result)
         return result
 
     def _marked(self, frame: int, image: Image) -> Image:
@@ -243,47 +234,6 @@ class _Run:
                 "wetgate:source_sha256": self._hashes.of(path),
             }
         return replace(image, header=image.header.with_attributes(marks))
-
-    def _request(self, frame: int) -> dict[str, Any]:
-        """All that decides what ``frame`` looks like."""
-        window = self._windows[frame]
-        return {
-            "software": SOFTWARE,
-            "model": self.session.model_sha256,
-            "source": self.source.path(frame).name,
-            "frame": frame,
-            "window": list(window),
-            "inputs": [self._hashes.of(self.source.path(number)) for number in window],
-            "mask": self._hashes.of(self._masks.path(frame)) if self._masks else None,
-        }
-
-    def _request_of_all(self) -> dict[str, Any]:
-        return {
-            "software": SOFTWARE,
-            "model": self.session.model_sha256,
-            "source": self.source.name,
-            "frames": format_frames(self.frames),
-            "requests_sha256": record_hash([self._request(frame) for frame in self.frames]),
-        }
-
-    def _standing_frame(self, frame: int) -> dict[str, Any] | None:
-        return self._standing(self.sink.path(frame), lambda: self._request(frame))
-
-    def _standing(self, output: Path, request: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
-        """The receipt of ``output``, where it still holds."""
-        receipt = receipts.load(output)
-        if receipt is None or receipt["request"].get("model") != self.session.model_sha256:
-            return None
-        try:
-            matches = receipt["request"] == request()
-        except WetgateError:  # an input cannot be read: restoring will say which
-            return None
-        return receipt if matches and receipts.is_intact(output, receipt) else None
-
-    def _map_stands(self, frame: int, result: FrameResult) -> bool:
-        if self.change_map is None:
-            return True
-        return "change_map" in result and change_maps.is_intact(self.change_map, frame, result["change_map"])
 
 
 def _chosen(source: Source, frames: Sequence[int] | None) -> list[int]:

@@ -15,7 +15,7 @@ from wetgate.errors import WetgateError
 from wetgate.onnx_model import ModelCard, open_model
 
 DEVICES = ("auto", "cpu", "cuda")
-CPU_BUDGET = 512 << 20
+CPU_BUDGET = 384 << 20
 """Bytes for a model's intermediate results on the CPU: all sessions of a process share them."""
 CUDA_BUDGET = 4 << 30
 """Bytes of GPU memory for one session; the rest belongs to the artist's other programs."""
@@ -99,9 +99,10 @@ class Session:
             outputs = self._session.run(list(self._outputs), {self._input: np.ascontiguousarray(frames)})
         except Exception as error:  # onnxruntime's exceptions share no base but Exception
             if isinstance(error, MemoryError) or any(sign in str(error) for sign in _OUT_OF_MEMORY):
+                advice = "smaller frames, since it cannot be tiled" if self.card.halo is None else "a smaller --tile"
                 raise OutOfMemory(
                     f"{self._path} needs more memory than there is for a picture of {width}x{height} pixels. "
-                    "Use a smaller --tile, or a smaller model."
+                    f"Use {advice}, or a smaller model."
                 ) from error
             raise WetgateError(
                 f"{self._path} failed on a picture of {width}x{height} pixels: {_first_line(error)}"

@@ -20,7 +20,7 @@ from wetgate.inference.session import OutOfMemory, Session
 Array = NDArray[np.float32]
 
 FIRST_SIDE = 1536
-"""Pixels on a side of the first tiles tried; halved until the session's memory budget holds them."""
+"""Pixels on a side of the first tiles tried; a third less each time until the session's memory budget holds them."""
 SMALLEST_SIDE = 32
 
 
@@ -98,7 +98,7 @@ class Restorer:
             except OutOfMemory:
                 if self._fixed or self.session.card.halo is None or self._side <= SMALLEST_SIDE:
                     raise
-                self._side //= 2
+                self._side = self._side * 2 // 3
 
     def _in_tiles(self, window: Sequence[Array]) -> tuple[Array, Array | None]:
         height, width = window[0].shape[:2]
