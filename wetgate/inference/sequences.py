@@ -177,7 +177,7 @@ class _Run:
         """Once the sink is closed: the receipt of a video that was made, the change maps' summary."""
         if self.one_file and made:
             by_frame = {str(frame): results[frame] for frame in self.frames}
-            receipts.save(self.output, self._requests.of_video(), by_frame)
+            receipts.save(self.output, receipts.file_hash(self.output), self._requests.of_video(), by_frame)
         if self.change_map is not None:
             change_maps.add_to_summary(self.change_map, {frame: result["change"] for frame, result in results.items()})
 
@@ -213,7 +213,8 @@ class _Run:
         if self.change_map is not None:
             result["change_map"] = change_maps.write_map(self.change_map, frame, image, restored)
         if not self.one_file:
-            receipts.save(self.sink.path(frame), self._requests.of_frame(frame), result)
+            output = self.sink.path(frame)
+            receipts.save(output, receipts.hash_of_written(output), self._requests.of_frame(frame), result)
         return result
 
     def _marked(self, frame: int, image: Image) -> Image:

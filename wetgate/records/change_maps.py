@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from wetgate.errors import WetgateError
 from wetgate.files import make_folder, sha256, sweep_temporaries, write_json
 from wetgate.images import Header, Image, Source, write_image
-from wetgate.records.receipts import UNDATED, file_hash
+from wetgate.records.receipts import UNDATED, hash_of_written
 
 SUMMARY = "changes.json"
 _ROWS = 256
@@ -81,7 +81,7 @@ def write_map(folder: Path, frame: int, scan: Image, restored: Array) -> str:
     window = scan.header
     like = Header("exr", "half", ("R", "G", "B"), window.data_window, window.display_window, UNDATED)
     write_image(path, difference(scan.pixels, restored), like=like)
-    return file_hash(path)
+    return hash_of_written(path)
 
 
 def is_intact(folder: Path, frame: int, digest: str) -> bool:

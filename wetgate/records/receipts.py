@@ -16,6 +16,7 @@ from typing import Any
 
 from wetgate.errors import WetgateError
 from wetgate.files import make_folder, sha256, sweep_temporaries, write_json
+from wetgate.images import read_image
 
 SCHEMA = 1
 FOLDER = ".wetgate"
@@ -39,20 +40,21 @@ def prepare(folder: Path) -> None:
         sweep_temporaries(place)
 
 
-def save(output: Path, request: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+def save(output: Path, digest: str, request: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
     """Write the receipt of ``output``, which must be complete on disk; return it.
 
     Args:
         output: the written file.
+        digest: its SHA-256.
         request: all that decides its content: hashes of model, inputs and mask, settings, software.
         result: figures worth keeping: pixels changed, bad pixels, device, ...
 
     Raises:
-        WetgateError: the receipt cannot be written, or ``output`` cannot be read back.
+        WetgateError: the receipt cannot be written.
     """
     receipt = {
         "schema": SCHEMA,
-        "output": {"file": output.name, "sha256": file_hash(output)},
+        "output": {"file": output.name, "sha256": digest},
         "request": request,
         "result": result,
     }
@@ -86,6 +88,25 @@ def save_model_card(folder: Path, model_sha256: str, card: dict[str, str]) -> No
     path = folder / FOLDER / f"model-{model_sha256}.json"
     if not path.exists():
         write_json(path, {"schema": SCHEMA, "model_sha256": model_sha256, "card": card})
+
+
+def hash_of_written(path: Path) -> str:
+    """SHA-256 of a picture that was just written, after reading it back.
+
+    OpenEXR and TIFF libraries can lose the end of a file on a full disk without a word. A picture that
+    cannot be read is removed.
+
+    Raises:
+        WetgateError: the picture was not written whole.
+    """
+    try:
+        read_image(path)
+    except WetgateError as error:
+        path.unlink(missing_ok=True)
+        raise WetgateError(
+            f"{path} was not written whole: probably the disk is full. Free some space and run the same command again."
+        ) from error
+    return file_hash(path)
 
 
 def file_hash(path: Path) -> str:
