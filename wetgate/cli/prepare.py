@@ -1,0 +1,55 @@
+"""`wetgate prepare`: check the pairs, accept or reject each with a reason."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from typing import Any
+
+from wetgate.cli.progress import Progress
+from wetgate.pairing.prepare import prepare
+from wetgate.project import open_restoration
+
+HELP = "Check the collected pairs: same size, real numbers, the same picture. Accept or reject each with a reason."
+EPILOG = """Scan and reference must lie over one another already.
+
+example:
+  wetgate prepare reel3.wetgate"""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="FOLDER", help="the restoration folder")
+
+
+def run(arguments: Namespace) -> dict[str, Any]:
+    restoration = open_restoration(arguments.folder)
+    done = 0
+    with Progress(len(restoration.pairs()), "pairs", quiet=arguments.json) as progress:
+
+        def follow(pair: Any) -> None:
+            nonlocal done
+            done += 1
+            progress.update(done, f"frame {pair.frame}: {pair.state}")
+
+        prepare(restoration, follow)
+    return {
+        "folder": str(restoration.folder),
+        "pairs": [
+            {
+                "pair": pair.number,
+                "frame": pair.frame,
+                "state": pair.state,
+                "reason": pair.reason,
+                "residual_px": pair.residual_px,
+            }
+            for pair in restoration.pairs()
+        ],
+    }
+
+
+def describe(result: dict[str, Any]) -> str:
+    lines = []
+    for pair in result["pairs"]:
+        off = "" if pair["residual_px"] is None else f", {pair['residual_px']:.2f} px off"
+        reason = f": {pair['reason']}" if pair["reason"] else ""
+        lines.append(f"pair {pair['pair']:04d}, frame {pair['frame']}: {pair['state']}{off}{reason}")
+    return "\n".join(lines)

@@ -1,0 +1,163 @@
+"""`wetgate train`: train a model from the accepted pairs."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+import time
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from typing import Any
+
+from wetgate.cli.progress import Progress
+from wetgate.errors import WetgateError
+from wetgate.project import Restoration, Run, open_restoration, start_detached
+
+HELP = "Train a model from the pairs; the first model.onnx is there after seconds and gets better."
+EPILOG = """Pairs that were only collected are prepared first. --time counts from the start, export and report included.
+A run that was stopped, killed or switched off goes on with --resume.
+
+examples:
+  wetgate train reel3.wetgate --time 60s
+  wetgate train reel3.wetgate --time 5m --protect luma --detach
+  wetgate train reel3.wetgate --resume"""
+
+_STARTED = time.monotonic()
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="FOLDER", help="the restoration folder")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--time", type=_duration, metavar="60s", help="how long it may take, in all (default: 60s)")
+    length.add_argument("--steps", type=_count, metavar="N", help="train N steps instead: the same result every time")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--hold-out", type=int, default=0, metavar="K", help="never train on K of the pairs")
+    parser.add_argument(
+        "--protect",
+        choices=("grain", "luma", "none"),
+        default="grain",
+        help="what of the scan is kept: its grain and detail (default), its whole luma, or nothing",
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of all random numbers (default: 0)")
+    parser.add_argument("--operator", default="", metavar="NAME", help="who is responsible, for the record")
+    parser.add_argument("--resume", action="store_true", help="go on with the newest run, with its own settings")
+    parser.add_argument("--detach", action="store_true", help="train in the background and return at once")
+
+
+def run(arguments: Namespace) -> dict[str, Any]:
+    restoration = open_restoration(arguments.folder)
+    if restoration.recipe != "color":
+        raise WetgateError(
+            f"{restoration.folder} is for the recipe '{restoration.recipe}', which cannot be trained yet: "
+            "only `color` can."
+        )
+    if arguments.resume:
+        work = restoration.latest_run()
+        if work is None:
+            raise WetgateError(f"{restoration.folder} has no run to go on with: leave --resume out.")
+        if work.state == "finished":
+            raise WetgateError(f"Run {work.number:03d} of {restoration.folder} is finished: train without --resume.")
+    else:
+        if not restoration.pairs():
+            raise WetgateError(
+                f"{restoration.folder} holds no pairs: add some with `wetgate add {arguments.folder} --scan ... "
+                "--reference ... --frames ...`."
+            )
+        work = restoration.new_run(_settings(arguments, restoration))
+    if arguments.detach:
+        words = [sys.executable, "-m", "wetgate", "train", str(restoration.folder), "--resume", "--json"]
+        pid = start_detached(words, work.log)
+        return {"state": "started", "run": work.number, "folder": str(work.folder), "pid": pid}
+    return train_run(restoration, work, quiet=arguments.json)
+
+
+def train_run(restoration: Restoration, work: Run, *, quiet: bool, started: float = _STARTED) -> dict[str, Any]:
+    """Train ``work`` in this process; Ctrl-C and SIGTERM keep what there is."""
+    from wetgate.recipes import color
+
+    settings = work.settings
+    options = color.Options(
+        protect=settings["protect"],
+        seconds=settings["time_s"],
+        steps=settings["steps"],
+        device=settings["device"],
+        hold_out=settings["hold_out"],
+        seed=settings["seed"],
+        operator=settings["operator"],
+    )
+    total = options.seconds or 0.0
+    with work.lock(), Progress(total or None, "s", quiet=quiet) as progress:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: _ask_to_stop(work))
+
+        def follow(status: dict[str, Any]) -> None:
+            progress.update(min(time.monotonic() - started, total or 1e9), _note(status))
+
+        try:
+            return {"folder": str(work.folder), **color.train(restoration, work, options, started, follow)}
+        except WetgateError as error:
+            work.write_status({"state": "failed", "message": str(error)})
+            raise
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
+
+
+def describe(result: dict[str, Any]) -> str:
+    if result["state"] == "started":
+        return (
+            f"Run {result['run']:03d} trains in the background (process {result['pid']}).\n"
+            "Follow it with `wetgate status FOLDER --follow`, end it with `wetgate stop FOLDER`."
+        )
+    if result["state"] == "stopped":
+        return f"Stopped. The model so far: {result['model']}\nGo on with --resume."
+    lines = [f"Trained on {result['pairs']} pairs, {result['steps']} steps, in {result['seconds']:.0f} s."]
+    held_out = result["held_out"]
+    if held_out:
+        before, after = held_out["scan"], held_out["restored"]
+        lines.append(
+            f"On pairs it had not seen: colour difference {before['delta_e']:.1f} before, {after['delta_e']:.1f} after."
+        )
+    return "\n".join([*lines, f"Model:  {result['model']}", f"Report: {result['report']}"])
+
+
+def _settings(arguments: Namespace, restoration: Restoration) -> dict[str, Any]:
+    seconds = None if arguments.steps is not None else (arguments.time or 60.0)
+    return {
+        "recipe": restoration.recipe,
+        "encoding": restoration.encoding,
+        "protect": arguments.protect,
+        "time_s": seconds,
+        "steps": arguments.steps,
+        "device": arguments.device,
+        "hold_out": arguments.hold_out,
+        "seed": arguments.seed,
+        "operator": arguments.operator,
+    }
+
+
+def _ask_to_stop(work: Run) -> None:
+    work.send("stop")
+
+
+def _note(status: dict[str, Any]) -> str:
+    parts = [str(status.get("message") or status.get("state", ""))]
+    if status.get("step"):
+        parts.append(f"step {status['step']}")
+    if status.get("validation") is not None:
+        parts.append(f"held-out error {status['validation']:.4f}")
+    return ", ".join(parts)
+
+
+def _duration(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
+    if not match or float(match[1]) <= 0:
+        raise ArgumentTypeError(f"'{text}' is no length of time: write 60s, 5m or 1h")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"'{text}' is no number of steps")
+    return int(text)

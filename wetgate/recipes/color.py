@@ -1,0 +1,541 @@
+"""The `color` recipe: colour of a faded film from a reference of the same pictures.
+
+Five steps: take in the pairs, solve the closed form (the first model.onnx, seconds after the start), judge on held-out
+pairs what kernels and context are worth, train the context network on all pairs, keep the record. A pair is held out
+by turns (leave-one-out with three pairs and fewer, else in three parts), so no pair is lost to training.
+
+Everything that a kill may cost lies in one checkpoint; whatever is solved is solved again, to the same bits.
+
+Errors: no usable pair, a damaged picture, a full disk. A stop keeps the model that is there.
+"""
+
+from __future__ import annotations
+
+import io
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wetgate import __version__
+from wetgate.errors import WetgateError
+from wetgate.files import write_json
+from wetgate.onnx_model import ModelCard
+from wetgate.pairing.prepare import prepare
+from wetgate.project import Pair, Restoration, Run
+from wetgate.records.shot_record import PairRecord, SourceRecord, shot_record
+from wetgate.training import closed_form
+from wetgate.training.color_model import ColorModel, forward
+from wetgate.training.onnx_export import export
+from wetgate.training.samples import make_sample, rarity
+
+if TYPE_CHECKING:
+    from wetgate.training.budget import Budget
+    from wetgate.training.loop import Job, State
+
+Array = NDArray[np.float32]
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+CHECKPOINT_S = 10.0
+STATUS_S = 0.5
+VALIDATION_S = 3.0
+MOST_PARTS = 3
+SHOWN_PAIRS = 6
+REPORT_S, REPORT_S_PER_PAIR = 1.5, 0.8
+SIMILAR = 1.02
+"""A larger network may be this much worse on held-out pairs and is still taken, for what it keeps of the pairs."""
+
+
+class Stopped(Exception):
+    """The artist asked for an end."""
+
+
+@dataclass
+class Options:
+    """What `wetgate train` was told.
+
+    Attributes:
+        protect: "grain", "luma" or "none".
+        seconds, steps: how long to train; one of them.
+        device: "auto", "cpu" or "cuda".
+        hold_out: pairs that are never trained on.
+        seed: of all random numbers.
+        operator: who is responsible, for the record.
+    """
+
+    protect: str = "grain"
+    seconds: float | None = 60.0
+    steps: int | None = None
+    device: str = "auto"
+    hold_out: int = 0
+    seed: int = 0
+    operator: str = ""
+
+
+@dataclass
+class Progress:
+    """What a checkpoint holds besides the state of the job at work."""
+
+    job: int = 0
+    planned: list[float] = field(default_factory=list)
+    errors: dict[str, list[float]] = field(default_factory=dict)
+    networks: dict[str, Any] = field(default_factory=dict)
+
+
+def train(
+    restoration: Restoration,
+    run: Run,
+    options: Options,
+    started: float,
+    follow: Callable[[dict[str, Any]], None] = lambda status: None,
+) -> dict[str, Any]:
+    """Train, or go on after a kill; the run's lock must be held.
+
+    Args:
+        restoration: whose pairs.
+        run: where everything goes.
+        options: see :class:`Options`.
+        started: ``time.monotonic()`` of the start, from which seconds count.
+        follow: gets each status as it is written.
+
+    Returns:
+        What came out: "state", "model", "report", "held_out" measures by method, shares, steps.
+
+    Raises:
+        WetgateError: no pair can be used, a picture is damaged, or the disk is full.
+    """
+    return _Training(restoration, run, options, started, follow).go()
+
+
+class _Training:
+    def __init__(
+        self,
+        restoration: Restoration,
+        run: Run,
+        options: Options,
+        started: float,
+        follow: Callable[[dict[str, Any]], None],
+    ) -> None:
+        self.restoration, self.run, self.options, self.started = restoration, run, options, started
+        self.follow = follow
+        self.progress = Progress()
+        self.clock = _Clock()
+        self.budget: Budget | None = None
+        self.resumed: State | None = None
+        self.last = {"status": 0.0, "checkpoint": time.monotonic(), "validation": 0.0}
+        self.status: dict[str, Any] = {"state": "preparing", "recipe": "color"}
+
+    def go(self) -> dict[str, Any]:
+        self._tell(message="reading the pairs")
+        self._take_in()
+        model = closed_form.first_model(self.samples, self.weights, self.restoration.encoding, self.options.protect)
+        self._publish(model, "closed-form fit")
+        try:
+            model = self._train(model)
+            state = "finished"
+        except Stopped:
+            state = "stopped"
+            self.status.pop("eta_s", None)
+        result = {"state": state, "run": self.run.number, "model": str(self.run.model), "pairs": len(self.samples)}
+        if state == "finished":
+            result |= self._finish(model)
+        self._tell(state=state, message="", **{key: result[key] for key in ("report",) if key in result})
+        return result
+
+    # Take in the pairs
+
+    def _take_in(self) -> None:
+        pairs = prepare(self.restoration, lambda pair: self._obey())
+        every = [
+            make_sample(
+                pictures.scan,
+                pictures.reference,
+                self.restoration.encoding,
+                number=pair.number,
+                frame=pair.frame,
+                weight=pictures.weight,
+            )
+            for pair, pictures in pairs
+        ]
+        every.sort(key=lambda sample: (sample.frame, sample.number))
+        held_out = _spread(len(every), self.options.hold_out)
+        self.held_out = [every[index] for index in held_out]
+        self.samples = [sample for index, sample in enumerate(every) if index not in held_out]
+        self.weights = rarity(self.samples)
+        self.run.settings["held_out"] = [sample.number for sample in self.held_out]
+        write_json(self.run.folder / "settings.json", self.run.settings)
+        for pair in self.restoration.pairs({"rejected"}):
+            self.run.emit({"event": "rejected", "pair": pair.number, "reason": pair.reason})
+        self.run.emit({"event": "pairs", "accepted": len(every), "held_out": self.run.settings["held_out"]})
+
+    # Judge and train
+
+    def _train(self, model: ColorModel) -> ColorModel:
+        from wetgate.training.budget import Budget
+        from wetgate.training.loop import weights_of
+
+        self.device = _device(self.options.device)
+        count = len(self.samples)
+        parts = [list(range(part, count, min(count, MOST_PARTS))) for part in range(min(count, MOST_PARTS))]
+        if count == 1:
+            parts = []
+        model = closed_form.with_kernels(model, self.samples, self.weights, self.options.seed)
+        judged = [self._without(part) for part in parts]
+        share = self._kernel_share(judged)
+        model = model.with_(kernel_share=share)
+        self._publish(model, "kernels")
+        judged = [(part, one.with_(kernel_share=share)) for part, one in judged]
+
+        reserve = REPORT_S + REPORT_S_PER_PAIR * min(count, SHOWN_PAIRS)
+        self.budget = Budget(self.started, self.options.seconds, self.options.steps, reserve)
+        self._resume()
+        if not self.progress.planned:
+            widths = self.budget.widths()
+            self.progress.planned = [self.budget.of_judging(len(widths) * len(parts))] * (len(widths) * len(parts))
+            self.progress.networks["widths"] = list(widths)
+        widths = self.progress.networks["widths"]
+        self.status["state"] = "training"
+        jobs = [(width, index) for width in widths for index in range(len(parts))]
+        for number, (width, index) in enumerate(jobs):
+            if number >= self.progress.job:
+                part, one = judged[index]
+                job = self._job(number, one, part, width)
+                state = self._run_job(job, f"judging context on held-out pairs, {number + 1} of {len(jobs)}")
+                self.progress.networks[f"{width}/{index}"] = weights_of(state)
+                self.progress.errors[f"context {width}"] = _sum(
+                    self.progress.errors.get(f"context {width}"), _errors_of(job, weights_of(state))
+                )
+                self._next_job()
+        width, context_share = self._choose(widths, count)
+        if len(self.progress.planned) == len(jobs):
+            self.progress.planned.append(self.budget.of_final())
+        job = self._job(len(jobs), model, [], width)
+        self.final = model.with_(context_share=context_share)
+        state = self._run_job(job, "training on all pairs")
+        self.judged = [
+            (part, one.with_(context=self.progress.networks[f"{width}/{index}"], context_share=context_share))
+            for index, (part, one) in enumerate(judged)
+        ]
+        self.steps = state.step
+        final = self.final.with_(context=weights_of(state))
+        self._publish(final, "context")
+        return final
+
+    def _without(self, part: Sequence[int]) -> tuple[Sequence[int], ColorModel]:
+        """Fit and kernels of all samples but ``part``."""
+        samples = [sample for index, sample in enumerate(self.samples) if index not in part]
+        weights = rarity(samples)
+        first = closed_form.first_model(samples, weights, self.restoration.encoding, self.options.protect)
+        return part, closed_form.with_kernels(first, samples, weights, self.options.seed)
+
+    def _kernel_share(self, judged: Sequence[tuple[Sequence[int], ColorModel]]) -> float:
+        """What held-out pairs say, drawn towards 1 by as much as two pairs would."""
+        errors = None
+        for part, one in judged:
+            errors = _sum(errors, _errors_of(self._job(0, one, part, 1), None))
+        if errors is None:
+            return 1.0
+        self.progress.errors["kernels"] = errors
+        count = len(self.samples)
+        return (count * SHARES[int(np.argmin(errors))] + 2.0) / (count + 2)
+
+    def _choose(self, widths: Sequence[int], count: int) -> tuple[int, float]:
+        """The width of the network and how much of its answer is taken, drawn towards a half as by one pair."""
+        found = {width: self.progress.errors.get(f"context {width}") for width in widths}
+        best = widths[0]
+        for width in widths[1:]:
+            small, large = found[best], found[width]
+            if small is None or large is None or min(large) <= SIMILAR * min(small):
+                best = width
+        errors = found[best]
+        if errors is None:
+            return best, 0.5
+        return best, (count * SHARES[int(np.argmin(errors))] + 0.5) / (count + 1)
+
+    def _job(self, index: int, model: ColorModel, part: Sequence[int], width: int) -> Job:
+        from wetgate.training.loop import Job
+
+        inside = [i for i in range(len(self.samples)) if i not in part]
+        held_out = [self.samples[i] for i in part] or self.held_out
+        return Job(
+            index=index,
+            model=model,
+            training=[self.samples[i] for i in inside],
+            training_weights=[self.weights[i] for i in inside],
+            held_out=held_out,
+            held_out_weights=[sample.weight for sample in held_out],
+            width=width,
+            seed=self.options.seed,
+            device=self.device,
+        )
+
+    def _run_job(self, job: Job, message: str) -> State:
+        from wetgate.training import loop
+
+        state, self.resumed = self.resumed or loop.State(), None
+        planned = self.progress.planned[job.index]
+        self.clock = _Clock()
+
+        def after_step(state: State, loss: float) -> None:
+            state.seconds += self.clock.lap()
+            if not np.isfinite(loss):
+                self.run.emit({"event": "went back", "step": state.step, "job": job.index, "seconds": self._elapsed()})
+                self._tell(message="training diverged: back to the last good weights, at half the rate")
+            now = time.monotonic()
+            if now - self.last["validation"] >= VALIDATION_S:
+                self.last["validation"] = now
+                self._note(job, state, loss)
+            if now - self.last["status"] >= STATUS_S:
+                left = self._left(job.index, state)
+                self._tell(message=message, step=state.step, loss=loss, eta_s=left)
+                self._obey(lambda: self._save(job, state))
+            if now - self.last["checkpoint"] >= CHECKPOINT_S:
+                self._save(job, state)
+
+        loop.train(job, state, lambda state: self.budget.fraction(state, planned), after_step)
+        self._note(job, state, state.running)
+        return state
+
+    def _note(self, job: Job, state: State, loss: float) -> None:
+        from wetgate.training.loop import validation
+
+        event = {"event": "step", "job": job.index, "step": state.step, "loss": loss, "seconds": self._elapsed()}
+        error = validation(job, state)
+        if error is not None:
+            event["validation"] = self.status["validation"] = error
+        self.run.emit(event)
+
+    def _left(self, job: int, state: State) -> float | None:
+        if self.budget.steps is None:
+            return self.budget.left() + self.budget.reserve
+        later = sum(self.progress.planned[job + 1 :]) + (
+            self.budget.of_final() if job < len(self.progress.planned) - 1 or self._judging(job) else 0
+        )
+        rate = state.seconds / state.step if state.step else 0.0
+        return max(self.progress.planned[job] - state.step + later, 0) * rate
+
+    def _judging(self, job: int) -> bool:
+        return (
+            job < len(self.progress.networks["widths"]) * min(len(self.samples), MOST_PARTS) and len(self.samples) > 1
+        )
+
+    def _next_job(self) -> None:
+        self.progress.job += 1
+        self._save(None, None)
+
+    # Checkpoints
+
+    def _save(self, job: Job | None, state: State | None) -> None:
+        import torch
+
+        from wetgate.training.loop import checkpoint, weights_of
+
+        stream = io.BytesIO()
+        networks = {
+            name: value if name == "widths" else {key: torch.from_numpy(array) for key, array in value.items()}
+            for name, value in self.progress.networks.items()
+        }
+        whole = {**asdict(self.progress), "networks": networks, "state": None if state is None else checkpoint(state)}
+        torch.save(whole, stream)
+        self.run.save_checkpoint(stream.getvalue())
+        self.last["checkpoint"] = time.monotonic()
+        self.run.emit({"event": "checkpoint", "job": self.progress.job, "step": 0 if state is None else state.step})
+        if job is not None and state is not None and not self._judging(job.index):
+            self._publish(self.final.with_(context=weights_of(state)), "context, so far")
+
+    def _resume(self) -> None:
+        import torch
+
+        from wetgate.training.loop import from_checkpoint
+
+        path = self.run.newest_checkpoint()
+        if path is None:
+            return
+        whole = torch.load(path, map_location="cpu", weights_only=True)
+        self.progress.job, self.progress.planned = whole["job"], whole["planned"]
+        self.progress.errors |= whole["errors"]
+        self.progress.networks = {
+            name: value if name == "widths" else {key: array.numpy() for key, array in value.items()}
+            for name, value in whole["networks"].items()
+        }
+        if whole["state"] is not None:
+            self.resumed = from_checkpoint(whole["state"])
+        step = 0 if self.resumed is None else self.resumed.step
+        self.run.emit({"event": "resumed", "job": self.progress.job, "step": step})
+
+    # What others see
+
+    def _publish(self, model: ColorModel, stage: str) -> None:
+        card = self._card(model, stage)
+        export(self.run.model, lambda ops, frames: forward(ops, frames, model), card)
+        self.run.emit({"event": "model", "stage": stage, "seconds": self._elapsed()})
+        self._preview(model, stage)
+
+    def _preview(self, model: ColorModel, stage: str) -> None:
+        """Scan, restored and reference of one pair side by side, once torch is loaded."""
+        if stage == "closed-form fit":
+            return
+        from wetgate.recipes.looking import strip
+
+        sample = (self.held_out or self.samples)[0]
+        self.run.previews.mkdir(exist_ok=True)
+        strip(self.run.previews / "latest.png", sample, model)
+
+    def _finish(self, model: ColorModel) -> dict[str, Any]:
+        from wetgate.recipes.looking import held_out_report
+
+        export(
+            self.run.folder / "model_fp16.onnx",
+            lambda ops, frames: forward(ops, frames, model),
+            self._card(model, "context"),
+            half=True,
+        )
+        chosen = {
+            "kernel_share": round(model.kernel_share, 3),
+            "context_share": round(model.context_share, 3),
+            "context_width": int(model.context["down0.a.weight"].shape[0]),
+            "detail_gain": round(float(model.detail.sum()), 3),
+            "steps": self.steps,
+        }
+        judged = [([self.samples[i] for i in part], one) for part, one in self.judged]
+        if self.held_out:
+            judged = [(self.held_out, model)]
+        measures = held_out_report(self.restoration, self.run, model, judged, chosen, self._elapsed())
+        write_json(self.run.record, self._record("context", measures))
+        return {"report": str(self.run.report), "held_out": measures, **chosen, "seconds": round(self._elapsed(), 1)}
+
+    def _card(self, model: ColorModel, stage: str) -> ModelCard:
+        return ModelCard(
+            recipe="color",
+            encoding=model.encoding,
+            colour_space="as the scan",
+            protected=model.protect,
+            record=self._record(stage, {}),
+            producer=f"wetgate {__version__}",
+        )
+
+    def _record(self, stage: str, results: dict[str, Any]) -> dict[str, Any]:
+        pairs = self.restoration.pairs()
+        trained = {sample.number for sample in self.samples}
+        return shot_record(
+            recipe="color",
+            sources=[
+                SourceRecord(role=s["element"], name=s["path"], element=s["element"], rights=s["rights"])
+                for s in self.restoration.sources
+            ],
+            pairs=[_pair_record(pair, trained) for pair in pairs],
+            settings={key: value for key, value in asdict(self.options).items() if key not in ("operator", "seed")},
+            seed=self.options.seed,
+            versions=_versions(),
+            protected=self.options.protect,
+            same_picture=True,
+            limitations=[
+                f"Stage: {stage}. Colours that no pair shows are extrapolated.",
+                "Flicker and damage of the scan are not removed by this recipe.",
+            ],
+            results=results or None,
+            operator=self.options.operator,
+        )
+
+    def _tell(self, **changes: Any) -> None:
+        self.status |= changes
+        self.last["status"] = time.monotonic()
+        self.run.write_status({**self.status, "seconds": self._elapsed()})
+        self.follow(self.status)
+
+    def _obey(self, keep: Callable[[], None] = lambda: None) -> None:
+        """Do what was asked for in commands/; a pause does not count against the time."""
+        paused_at = time.monotonic()
+        while True:
+            for command in self.run.take_commands():
+                if command == "stop":
+                    keep()
+                    raise Stopped
+                if command == "checkpoint":
+                    keep()
+                elif command == "pause" and self.status["state"] != "paused":
+                    keep()
+                    self._paused = self.status["state"]
+                    self._tell(state="paused")
+                elif command == "resume" and self.status["state"] == "paused":
+                    self._tell(state=self._paused)
+            if self.status["state"] != "paused":
+                break
+            time.sleep(0.1)
+        if "_paused" in vars(self):
+            del self._paused
+            pause = time.monotonic() - paused_at
+            self.started += pause
+            self.clock.skip(pause)
+            if self.budget is not None:
+                self.budget.started += pause
+
+    def _elapsed(self) -> float:
+        return round(time.monotonic() - self.started, 2)
+
+
+class _Clock:
+    """Seconds of work since the last lap, pauses left out."""
+
+    def __init__(self) -> None:
+        self._from = time.monotonic()
+
+    def lap(self) -> float:
+        now = time.monotonic()
+        seconds, self._from = now - self._from, now
+        return seconds
+
+    def skip(self, seconds: float) -> None:
+        self._from += seconds
+
+
+def _errors_of(job: Job, weights: dict[str, Array] | None) -> list[float]:
+    from wetgate.training.loop import held_out_errors
+
+    return held_out_errors(job, weights, SHARES)
+
+
+def _sum(total: list[float] | None, more: list[float]) -> list[float]:
+    return more if total is None else [a + b for a, b in zip(total, more, strict=True)]
+
+
+def _spread(count: int, wanted: int) -> list[int]:
+    """Indices of ``wanted`` of ``count`` pairs, evenly spread; one pair at least is left to train on."""
+    if wanted >= count > 0 and wanted:
+        raise WetgateError(f"{wanted} of {count} pairs cannot be held out: one at least is needed to train on.")
+    return sorted({int((index + 0.5) * count / wanted) for index in range(wanted)})
+
+
+def _device(wanted: str) -> str:
+    import torch
+
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise WetgateError("CUDA was asked for, but torch finds no NVIDIA GPU here. Choose --device cpu or auto.")
+    return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def _pair_record(pair: Pair, trained: set[int]) -> PairRecord:
+    return PairRecord(
+        frame=pair.frame,
+        accepted=pair.number in trained,
+        reason=pair.reason or ("" if pair.number in trained else "held out"),
+        scan_sha256=pair.checksums.get("scan.exr", ""),
+        reference_sha256=pair.checksums.get("reference.exr", ""),
+        alignment={"transform": pair.transform, "residual_px": pair.residual_px},
+    )
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {"wetgate": __version__, "python": platform.python_version()}
+    for package in ("torch", "numpy", "onnx"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions

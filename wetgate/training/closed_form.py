@@ -1,0 +1,100 @@
+"""Everything of a colour model that is solved, not trained: the fit, the kernels, the detail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from wetgate.training import detail, kernels, quadratic
+from wetgate.training.color_model import LUMA, ColorModel, features, gaussian
+from wetgate.training.density import to_density
+from wetgate.training.operations import Numpy
+from wetgate.training.samples import Sample
+
+Array = NDArray[np.float32]
+
+_FIT_PIXELS = 60_000
+"""Pixels of a pair that the thirty numbers are solved from; more changes nothing."""
+KERNEL_WIDTH, KERNEL_SURROUND, KERNEL_RIDGE = 0.5, 0.5, 0.1
+
+
+def first_model(samples: Sequence[Sample], weights: Sequence[Array], encoding: str, protect: str) -> ColorModel:
+    """The closed-form fit alone; needs no torch."""
+    scan, target, importance = zip(*(_thinned(s, w) for s, w in zip(samples, weights, strict=True)), strict=True)
+    every = np.concatenate(scan)
+    model = ColorModel(
+        encoding=encoding,
+        protect=protect,
+        coefficients=quadratic.fit(scan, target, importance),
+        detail=LUMA,
+        mean=every.mean(0),
+        scale=float(every.std()) + 1e-3,
+    )
+    return model.with_(detail=_detail(samples, model))
+
+
+def with_kernels(model: ColorModel, samples: Sequence[Sample], weights: Sequence[Array], seed: int) -> ColorModel:
+    """The model with kernels on top of its fit, at full share."""
+    from wetgate.training.torch_operations import Torch, tensor
+
+    ops = Torch()
+    seen, residual = [], []
+    for sample in samples:
+        half = tensor(sample.scan)
+        seen.append(_rows(features(ops, half)))
+        residual.append(sample.target.reshape(-1, 3) - _rows(quadratic.apply(ops, half, model.coefficients)))
+    solved = kernels.fit(
+        seen,
+        residual,
+        [weight.ravel() for weight in weights],
+        width=KERNEL_WIDTH,
+        surround=KERNEL_SURROUND,
+        ridge=KERNEL_RIDGE,
+        seed=seed,
+    )
+    return model.with_(kernels=solved, kernel_share=1.0)
+
+
+def _thinned(sample: Sample, weight: Array) -> tuple[Array, Array, Array]:
+    """Every n-th pixel, with some trust in each."""
+    step = max(round((weight.size / _FIT_PIXELS) ** 0.5), 1)
+    inside = np.s_[::step, ::step]
+    return sample.scan[inside].reshape(-1, 3), sample.target[inside].reshape(-1, 3), weight[inside].ravel()
+
+
+def _detail(samples: Sequence[Sample], model: ColorModel) -> Array:
+    from wetgate.training.color_model import LOW_PASS
+
+    colours, responses, references = [], [], []
+    for sample in samples:
+        density = to_density(Numpy(), sample.scan_window, model.encoding)
+        size = len(gaussian(LOW_PASS))
+        low = cv2.GaussianBlur(density, (size, size), LOW_PASS, borderType=cv2.BORDER_REPLICATE)
+        value = 10.0 ** -_fitted(low, model.coefficients)
+        slope = -np.log(10.0) * (value @ LUMA)
+        colours.append(_band(value @ LUMA).ravel())
+        responses.append(_band(slope[..., None] * (density - low)).reshape(-1, 3))
+        reference = 10.0 ** -to_density(Numpy(), sample.reference_window, model.encoding)
+        references.append(_band(reference @ LUMA).ravel())
+    return detail.fit(colours, responses, references)
+
+
+def _fitted(low: Array, coefficients: Array) -> Array:
+    i, j = np.array([0, 1, 2, 0, 1, 0]), np.array([0, 1, 2, 1, 2, 2])
+    terms = np.concatenate([low, low[..., i] * low[..., j]], -1)
+    return terms @ coefficients[1:] + coefficients[0]
+
+
+def _band(picture: Any) -> Array:
+    """What lies between one and three pixels."""
+    picture = picture.astype(np.float32)
+    return cv2.GaussianBlur(picture, (0, 0), 1.0) - cv2.GaussianBlur(picture, (0, 0), 3.0)
+
+
+def _rows(picture: Any) -> Array:
+    rows: Array = picture[0].flatten(1).T.numpy()
+    return rows

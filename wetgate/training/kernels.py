@@ -1,0 +1,99 @@
+"""Colours that the closed-form fit leaves wrong, mended where the pairs say so.
+
+Gaussian kernels on the scan's low-passed density at two scales (a colour, and what surrounds it) carry the difference
+between the reference and the closed-form fit. It is kernel ridge regression on inducing points (Rasmussen & Williams,
+Gaussian Processes for Machine Learning, 2006, ch. 8.3): solved, not trained, and it fades to the closed-form fit by
+itself where a colour is unlike everything in the pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+CENTRES = 256
+_SAMPLES = 20_000
+_CANDIDATES = 6_000
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """Centres [M, F] in scaled features, weights [M, 3] in density, and how features are scaled."""
+
+    centres: Array
+    weights: Array
+    mean: Array
+    scale: Array
+
+
+def fit(
+    features: Sequence[Array],
+    residual: Sequence[Array],
+    weights: Sequence[Array],
+    *,
+    width: float,
+    surround: float,
+    ridge: float,
+    seed: int,
+) -> Kernels:
+    """Solve for the kernels.
+
+    Args:
+        features: [n, 6] densities of scan pixels and of their surround, one array a pair.
+        residual: [n, 3] density that the closed-form fit lacks there.
+        weights: [n] importance of each pixel.
+        width: of a kernel, in standard deviations of the scan's density.
+        surround: how much the surround counts against the colour itself.
+        ridge: how much noise is expected: larger is smoother.
+        seed: of the choice of samples.
+    """
+    generator = np.random.default_rng(seed)
+    share = max(_SAMPLES // len(features), 1)
+    chosen = [generator.choice(len(f), min(share, len(f)), replace=False) for f in features]
+    x = np.concatenate([f[i] for f, i in zip(features, chosen, strict=True)]).astype(np.float64)
+    y = np.concatenate([r[i] for r, i in zip(residual, chosen, strict=True)]).astype(np.float64)
+    w = np.concatenate([v[i] / max(float(v[i].mean()), 1e-12) for v, i in zip(weights, chosen, strict=True)])
+    mean = x.mean(0)
+    spread = x[:, :3].std() + 1e-3
+    scale = np.array([1.0] * 3 + [surround] * 3) / (spread * width)
+    x = (x - mean) * scale
+    centres = _spread_out(x[generator.permutation(len(x))[:_CANDIDATES]])
+    design = _similarity(x, centres)
+    gram = design.T @ (w[:, None] * design)
+    penalty = ridge * len(x) / 100 * (_similarity(centres, centres) + 1e-4 * np.eye(len(centres)))
+    solution = np.linalg.solve(gram + penalty, design.T @ (w[:, None] * y))
+    as_float = [array.astype(np.float32) for array in (centres, solution, mean, scale)]
+    return Kernels(*as_float)
+
+
+def apply(ops: Any, features: Any, kernels: Kernels) -> Any:
+    """Density to add [N, 3, H, W] for features [N, 6, H, W]."""
+    scale, mean = (array[:, None, None] for array in (kernels.scale, kernels.mean))
+    x = ops.affine(features, scale, -mean * scale)
+    towards = kernels.centres[:, :, None, None]
+    half_squares = -0.5 * (kernels.centres.astype(np.float64) ** 2).sum(1)
+    length = ops.affine(ops.sum_channels(ops.multiply(x, x)), -0.5, 0.0)
+    exponent = ops.add(ops.convolve(x, towards, half_squares.astype(np.float32)), length)
+    similarity = ops.exp(ops.at_most(exponent, 0.0))
+    return ops.convolve(similarity, np.ascontiguousarray(kernels.weights.T[:, :, None, None]))
+
+
+def _spread_out(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points far from each other, by farthest-point sampling (Gonzalez 1985), until none is left uncovered."""
+    chosen = [0]
+    distance = ((points - points[0]) ** 2).sum(1)
+    while len(chosen) < CENTRES and distance.max() > 0.3**2:
+        chosen.append(int(distance.argmax()))
+        distance = np.minimum(distance, ((points - points[chosen[-1]]) ** 2).sum(1))
+    return points[chosen]
+
+
+def _similarity(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    squares = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T
+    return np.exp(-0.5 * np.maximum(squares, 0))

@@ -1,0 +1,89 @@
+"""The operations of :mod:`wetgate.training.operations`, computed by torch with gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class Torch:
+    """Computes on tensors ``[N, C, H, W]``; arrays given as weights become constants."""
+
+    def _tensor(self, value: Any, like: Tensor) -> Tensor:
+        if isinstance(value, Tensor):
+            return value
+        return torch.tensor(value, dtype=like.dtype, device=like.device)
+
+    def enter_network(self, x: Tensor) -> Tensor:
+        return x
+
+    def leave_network(self, x: Tensor) -> Tensor:
+        return x.float()
+
+    def affine(self, x: Tensor, gain: Any, offset: Any) -> Tensor:
+        return x * self._tensor(gain, x) + self._tensor(offset, x)
+
+    def add(self, a: Tensor, b: Tensor) -> Tensor:
+        return a + b
+
+    def subtract(self, a: Tensor, b: Tensor) -> Tensor:
+        return a - b
+
+    def multiply(self, a: Tensor, b: Tensor) -> Tensor:
+        return a * b
+
+    def log(self, x: Tensor) -> Tensor:
+        return torch.log(x)
+
+    def exp(self, x: Tensor) -> Tensor:
+        return torch.exp(x)
+
+    def tanh(self, x: Tensor) -> Tensor:
+        return torch.tanh(x)
+
+    def leaky(self, x: Tensor) -> Tensor:
+        return F.leaky_relu(x, 0.1)
+
+    def at_least(self, x: Tensor, bound: float) -> Tensor:
+        return x.clamp_min(bound)
+
+    def at_most(self, x: Tensor, bound: float) -> Tensor:
+        return x.clamp_max(bound)
+
+    def concat(self, parts: list[Tensor]) -> Tensor:
+        return torch.cat(parts, 1)
+
+    def channels(self, x: Tensor, start: int, stop: int) -> Tensor:
+        return x[:, start:stop]
+
+    def sum_channels(self, x: Tensor) -> Tensor:
+        return x.sum(1, keepdim=True)
+
+    def convolve(self, x: Tensor, weight: Any, bias: Any = None, *, groups: int = 1, pad: bool = True) -> Tensor:
+        weight = self._tensor(weight, x)
+        padding = (weight.shape[2] // 2, weight.shape[3] // 2) if pad else 0
+        return F.conv2d(x, weight, None if bias is None else self._tensor(bias, x), padding=padding, groups=groups)
+
+    def pad_edges(self, x: Tensor, rows: int, columns: int) -> Tensor:
+        return F.pad(x, (columns, columns, rows, rows), mode="replicate")
+
+    def shrink(self, x: Tensor) -> Tensor:
+        return F.avg_pool2d(x, 2)
+
+    def enlarge(self, x: Tensor) -> Tensor:
+        return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+    def pad_to_multiple(self, x: Tensor, multiple: int) -> Tensor:
+        height, width = x.shape[2:]
+        return F.pad(x, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+
+    def crop_like(self, x: Tensor, original: Tensor) -> Tensor:
+        return x[:, :, : original.shape[2], : original.shape[3]]
+
+
+def tensor(picture: Any) -> Tensor:
+    """A picture array [H, W, C] as a tensor [1, C, H, W]."""
+    return torch.from_numpy(picture.transpose(2, 0, 1)[None].copy())
