@@ -92,15 +92,30 @@ def test_a_folder_that_is_not_there_is_named(tmp_path, noise, suffix):
         write_image(tmp_path / "gone" / f"a{suffix}", noise)
 
 
-@pytest.mark.skipif(
-    not (sys.platform == "linux" and shutil.which("unshare"))
-    or subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode != 0,
-    reason="needs a user namespace to mount a small disk in",
-)
+@pytest.fixture
+def on_a_small_disk(tmp_path):
+    """Run a script with a disk of 100 kB, its folder the first argument, and return the lines that it prints."""
+    if not (sys.platform == "linux" and shutil.which("unshare")):
+        pytest.skip("needs a user namespace to mount a small disk in")
+
+    def run(script, *words):
+        disk = tmp_path / "disk"
+        disk.mkdir()
+        mount = 'mount -t tmpfs -o size=100k tmpfs "$1" && shift && exec "$@"'
+        command = ["unshare", "-rm", "sh", "-c", mount, "sh", str(disk)]
+        command += [sys.executable, "-c", textwrap.dedent(script), str(disk), *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": os.getcwd()})
+        if "mount:" in done.stderr or "unshare:" in done.stderr:
+            pytest.skip("mounting is not allowed here")
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    return run
+
+
 @pytest.mark.parametrize("suffix", [*SUFFIXES, ".mkv", ".mov"])
-def test_a_full_disk_is_a_sentence_and_leaves_nothing_behind(tmp_path, suffix):
-    script = textwrap.dedent(
-        """
+def test_a_full_disk_is_a_sentence_and_leaves_nothing_behind(tmp_path, on_a_small_disk, suffix):
+    script = """
         import os, sys
         import numpy as np
         from wetgate.errors import WetgateError
@@ -119,17 +134,42 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing_behind(tmp_path, suffix):
             print(error)
         print(os.listdir(disk))
         """
-    )
-    disk, scans = tmp_path / "disk", tmp_path / "scans"
-    disk.mkdir()
+    scans = tmp_path / "scans"
     scans.mkdir()
-    mount = 'mount -t tmpfs -o size=100k tmpfs "$1" && shift && exec "$@"'
-    command = ["unshare", "-rm", "sh", "-c", mount, "sh", str(disk)]
-    command += [sys.executable, "-c", script, str(disk), suffix, str(scans)]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": os.getcwd()})
-    if "mount:" in done.stderr:
-        pytest.skip("mounting is not allowed here")
-    assert done.stdout.splitlines() == [
+    disk = tmp_path / "disk"
+    assert on_a_small_disk(script, suffix, scans) == [
         f"The disk is full: {disk}/a{suffix} could not be written. Free some space and run the same command again.",
         "[]",
-    ], done.stderr
+    ]
+
+
+@pytest.mark.parametrize("suffix", [".exr", ".tif", ".dpx"])
+def test_wherever_the_disk_ends_a_picture_is_whole_or_refused(on_a_small_disk, suffix):
+    script = """
+        import os, sys
+        import numpy as np
+        from wetgate.errors import WetgateError
+        from wetgate.images import write_image
+        disk, suffix = sys.argv[1:]
+        path = disk + "/a" + suffix
+        noise = np.random.default_rng(0).random((64, 128, 3), dtype=np.float32)
+        write_image(path, noise)
+        whole = open(path, "rb").read()
+        os.unlink(path)
+        outcomes = []
+        with open(disk + "/others", "wb") as others:
+            for pages in range(1, len(whole) // 4096 + 3):
+                os.truncate(others.fileno(), 0)
+                os.posix_fallocate(others.fileno(), 0, os.statvfs(disk).f_bavail * 4096 - pages * 4096)
+                try:
+                    write_image(path, noise)
+                except WetgateError:
+                    outcomes.append("refused")
+                    assert os.listdir(disk) == ["others"]
+                else:
+                    outcomes.append("whole")
+                    assert open(path, "rb").read() == whole, f"{os.path.getsize(path)} of {len(whole)} bytes"
+                    os.unlink(path)
+        print(*sorted(set(outcomes)))
+        """
+    assert on_a_small_disk(script, suffix) == ["refused whole"]

@@ -1,4 +1,5 @@
 import pickle
+import re
 
 import numpy as np
 import OpenImageIO as oiio
@@ -242,6 +243,24 @@ def test_exr_attributes_of_every_type_survive(tmp_path, picture):
     assert after == before
     assert {"smpte:TimeCode", "smpte:KeyCode", "worldToCamera", "words", "box"} <= set(after)
     np.testing.assert_array_equal(read_image(twin).pixels, image.pixels)
+
+
+@pytest.mark.parametrize("suffix", [".exr", ".tif", ".png", ".jpg", ".dpx"])
+def test_the_time_of_writing_is_in_no_file(tmp_path, picture, suffix):
+    first, twin = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
+    write_image(first, picture)
+    write_image(twin, picture, like=read_header(first))
+    for path in (first, twin):
+        assert not re.search(rb"\d{4}:\d\d:\d\d", path.read_bytes())
+        assert not read_header(path).attributes.get("DateTime")
+
+
+@pytest.mark.parametrize("suffix", [".exr", ".tif"])
+def test_the_scans_own_date_is_kept(tmp_path, picture, suffix):
+    write_image(tmp_path / "a.exr", picture)
+    like = read_header(tmp_path / "a.exr").with_attributes({"DateTime": "2001:02:03 04:05:06"})
+    write_image(tmp_path / f"b{suffix}", picture, like=like)
+    assert read_header(tmp_path / f"b{suffix}").attributes["DateTime"] == "2001:02:03 04:05:06"
 
 
 def test_tiles_survive_and_lossy_compression_does_not(tmp_path, picture):

@@ -85,16 +85,6 @@ def test_a_receipt_speaks_of_exactly_one_file(tmp_path: Path):
     assert str(tmp_path) not in receipts.receipt_path(output).read_text()
 
 
-def test_a_picture_that_was_not_written_whole_does_not_stay(tmp_path: Path):
-    path = tmp_path / "shot.0001.exr"
-    write_image(path, np.random.default_rng(0).random((64, 64, 3), dtype=np.float32))
-    assert receipts.hash_of_written(path) == receipts.file_hash(path)
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(WetgateError, match="not written whole"):
-        receipts.hash_of_written(path)
-    assert not path.exists()
-
-
 def test_a_receipt_of_another_schema_is_no_receipt(tmp_path: Path):
     receipts.prepare(tmp_path)
     output = tmp_path / "shot.0001.exr"

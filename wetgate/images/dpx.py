@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import struct
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -215,8 +214,7 @@ def _new_block() -> bytes:
     """A header that states what is known; its other numbers are undefined (all bits set), its texts empty."""
     header = bytearray(b"\xff" * _FIXED_BLOCK)
     struct.pack_into(">4sI8sIIIII", header, 0, b"SDPX", _FIXED_BLOCK, b"V2.0", 0, 1, 1664, 384, 0)
-    now = datetime.now().strftime("%Y:%m:%d:%H:%M:%S").encode()
-    struct.pack_into("100s24s100s200s200s", header, 36, b"", now, b"Wetgate", b"", b"")
+    struct.pack_into("100s24s100s200s200s", header, 36, b"", b"", b"Wetgate", b"", b"")
     struct.pack_into(">HHII", header, 768, 0, 1, 0, 0)
     struct.pack_into(">" + _ELEMENT_FORMAT, header, _ELEMENT, 0, 0, 0.0, 0, 0.0, 50, 0, 0, 10, 1, 0, 0, 0, 0)
     struct.pack_into("32s", header, 780 + 40, b"")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from wetgate.errors import WetgateError
 from wetgate.files import atomic_path
 from wetgate.images import dpx
+from wetgate.images.completeness import JPEG_END, is_complete
 from wetgate.images.image import DEPTHS, Header, Image, Pixels, Window
 from wetgate.images.metadata import carry_attributes, read_attributes, take_dpx_block
 from wetgate.images.samples import codes_to_float, float_to_codes, float_to_half, single_channel
@@ -52,7 +53,7 @@ _LOSSLESS = {
     "tiff": ("none", "packbits", "lzw", "zip"),
 }
 
-_JPEG_SCAN, _JPEG_END, _PNG_END = b"\xff\xda", b"\xff\xd9", b"IEND\xaeB`\x82"
+_JPEG_SCAN = b"\xff\xda"
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
@@ -106,7 +107,8 @@ def write_image(
     """Write a picture, whole or not at all, in the format of the suffix.
 
     Codes that were read are written back exactly. Other values go to the nearest code, NaN to code 0; half
-    floats overflow to +-65504 instead of infinity.
+    floats overflow to +-65504 instead of infinity. The same pixels and headers give the same bytes: no time of
+    writing is put in.
 
     Args:
         path: where to; the folder must exist.
@@ -186,7 +188,7 @@ def _format(path: Path) -> str:
 def _check_jpeg_end(path: Path) -> None:
     """The JPEG library fills what is missing with grey and calls it a warning."""
     data = path.read_bytes()
-    if data[:2] == b"\xff\xd8" and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN):
+    if data[:2] == b"\xff\xd8" and data.rfind(JPEG_END) < data.rfind(_JPEG_SCAN):
         raise WetgateError(f"{path} is cut off: its end-of-image marker is missing. Copy it again from its source.")
 
 
@@ -294,6 +296,7 @@ def _arranged(pixels: Pixels, alpha: Pixels | None, like: Header | None) -> tupl
 
 
 def _describe(spec: Any, form: str, like: Header | None) -> None:
+    spec.attribute("DateTime", "")  # or OpenImageIO puts in the time of writing
     if like is not None:
         carry_attributes(spec, form, like)
         if form == "exr" and like.tile:
@@ -316,7 +319,7 @@ def _write_samples(temporary: Path, form: str, spec: Any, samples: NDArray[Any],
         raise WetgateError(f"{target} cannot be written: {_complaint(oiio)}.")
     written = output.open(str(temporary), spec) and output.write_image(samples)
     complaint = "" if written else _complaint(output)
-    written = output.close() and written and _ends_well(temporary, form)
+    written = output.close() and written and is_complete(temporary, form)
     if not written:
         if shutil.disk_usage(target.parent).free < samples.nbytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -333,14 +336,6 @@ def _reserve(path: Path, size: int) -> None:
         else:
             for start in range(0, size, 1 << 20):
                 stream.write(bytes(min(1 << 20, size - start)))
-
-
-def _ends_well(path: Path, form: str) -> bool:
-    if form not in ("png", "jpeg"):
-        return True
-    with open(path, "rb") as stream:
-        stream.seek(-8, os.SEEK_END)
-        return stream.read().endswith(_PNG_END if form == "png" else _JPEG_END)
 
 
 def _encode_dpx(codes: NDArray[Any], bits: int, like: Header | None) -> bytes:

@@ -214,26 +214,26 @@ class _Run:
             result["change_map"] = change_maps.write_map(self.change_map, frame, image, restored)
         if not self.one_file:
             output = self.sink.path(frame)
-            receipts.save(output, receipts.hash_of_written(output), self._requests.of_frame(frame), result)
+            receipts.save(output, receipts.file_hash(output), self._requests.of_frame(frame), result)
         return result
 
     def _marked(self, frame: int, image: Image) -> Image:
         """``image`` with what an EXR frame says about its making."""
-        marks: dict[str, Any] = {} if "DateTime" in image.header.attributes else dict(receipts.UNDATED)
-        if self.sink.path(frame).suffix.lower() == ".exr":
-            card = self.session.card
-            path = self.source.path(frame)
-            marks |= {
-                "wetgate:software": SOFTWARE,
-                "wetgate:model_sha256": self.session.model_sha256,
-                "wetgate:recipe": card.recipe or None,
-                "wetgate:encoding": card.encoding or None,
-                "wetgate:record_sha256": record_hash(card.record) if card.record else None,
-                "wetgate:digital_source_type": card.record.get("digital_source_type"),
-                "wetgate:source_file": path.name,
-                "wetgate:source_frame": frame,
-                "wetgate:source_sha256": self._hashes.of(path),
-            }
+        if self.sink.path(frame).suffix.lower() != ".exr":
+            return image
+        card = self.session.card
+        path = self.source.path(frame)
+        marks = {
+            "wetgate:software": SOFTWARE,
+            "wetgate:model_sha256": self.session.model_sha256,
+            "wetgate:recipe": card.recipe or None,
+            "wetgate:encoding": card.encoding or None,
+            "wetgate:record_sha256": record_hash(card.record) if card.record else None,
+            "wetgate:digital_source_type": card.record.get("digital_source_type"),
+            "wetgate:source_file": path.name,
+            "wetgate:source_frame": frame,
+            "wetgate:source_sha256": self._hashes.of(path),
+        }
         return replace(image, header=image.header.with_attributes(marks))
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from wetgate.errors import WetgateError
 from wetgate.files import make_folder, sha256, sweep_temporaries, write_json
 from wetgate.images import Header, Image, Source, write_image
-from wetgate.records.receipts import UNDATED, hash_of_written
+from wetgate.records.receipts import file_hash
 
 SUMMARY = "changes.json"
 _ROWS = 256
@@ -79,9 +79,9 @@ def write_map(folder: Path, frame: int, scan: Image, restored: Array) -> str:
     """
     path = map_path(folder, frame)
     window = scan.header
-    like = Header("exr", "half", ("R", "G", "B"), window.data_window, window.display_window, UNDATED)
+    like = Header("exr", "half", ("R", "G", "B"), window.data_window, window.display_window)
     write_image(path, difference(scan.pixels, restored), like=like)
-    return hash_of_written(path)
+    return file_hash(path)
 
 
 def is_intact(folder: Path, frame: int, digest: str) -> bool:

@@ -16,12 +16,9 @@ from typing import Any
 
 from wetgate.errors import WetgateError
 from wetgate.files import make_folder, sha256, sweep_temporaries, write_json
-from wetgate.images import read_image
 
 SCHEMA = 1
 FOLDER = ".wetgate"
-UNDATED = {"DateTime": ""}
-"""For headers without a date: image libraries would put in the time of writing, and no two runs were equal."""
 
 
 def receipt_path(output: Path) -> Path:
@@ -88,25 +85,6 @@ def save_model_card(folder: Path, model_sha256: str, card: dict[str, str]) -> No
     path = folder / FOLDER / f"model-{model_sha256}.json"
     if not path.exists():
         write_json(path, {"schema": SCHEMA, "model_sha256": model_sha256, "card": card})
-
-
-def hash_of_written(path: Path) -> str:
-    """SHA-256 of a picture that was just written, after reading it back.
-
-    OpenEXR and TIFF libraries can lose the end of a file on a full disk without a word. A picture that
-    cannot be read is removed.
-
-    Raises:
-        WetgateError: the picture was not written whole.
-    """
-    try:
-        read_image(path)
-    except WetgateError as error:
-        path.unlink(missing_ok=True)
-        raise WetgateError(
-            f"{path} was not written whole: probably the disk is full. Free some space and run the same command again."
-        ) from error
-    return file_hash(path)
 
 
 def file_hash(path: Path) -> str:
