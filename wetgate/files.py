@@ -1,5 +1,8 @@
 """Files that are either whole or not there: a temporary name beside the target, fsync, rename.
 
+Temporary names carry machine, process and a count, so that threads and machines that write the same file
+on shared storage never meet, and what a killed process left can be told from what another is writing.
+
 Standard library only, Python 3.9+, so that code inside a host application can use it too.
 """
 
@@ -8,35 +11,48 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import itertools
 import json
 import os
 import re
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from wetgate.errors import WetgateError
 
-_TEMPORARY = re.compile(r"^\.(?P<stem>.+)\.wetgate-(?P<pid>\d+)(?P<suffix>(\.[^.]+)?)$")
+_WINDOWS = os.name == "nt"
+_HOST = re.sub(r"[^A-Za-z0-9.]", "_", socket.gethostname())
+_TEMPORARY = re.compile(rf"\..+\.wetgate-{re.escape(_HOST)}-(?P<pid>\d+)-\d+(\.[^.]*)?")
+_count = itertools.count()
 
 
 @contextlib.contextmanager
-def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_path(target: str | os.PathLike[str], *, durable: bool = True) -> Iterator[Path]:
     """Yield a hidden temporary path beside ``target``; on success it replaces ``target`` at once.
 
     The temporary name keeps the suffix, since image libraries choose the format by it. When the
     block raises, the temporary file is removed and ``target`` stays as it was.
 
+    Args:
+        target: the file to write.
+        durable: after a power cut the new file is there for certain; otherwise the old one may be back.
+            Costs some milliseconds.
+
     Raises:
         WetgateError: the folder cannot be written, or the disk is full.
     """
     target = Path(target)
-    temporary = target.with_name(f".{target.stem}.wetgate-{os.getpid()}{target.suffix}")
+    temporary = target.with_name(f".{target.stem}.wetgate-{_HOST}-{os.getpid()}-{next(_count)}{target.suffix}")
     try:
         yield temporary
         with open(temporary, "rb+") as stream:
             os.fsync(stream.fileno())
-        os.replace(temporary, target)
+        _replace(temporary, target)
+        if durable:
+            _sync_folder(target.parent)
     except OSError as error:
         raise WetgateError(sentence_for(error, target)) from error
     finally:
@@ -44,16 +60,44 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink()
 
 
-def write_bytes(target: str | os.PathLike[str], data: bytes) -> None:
-    """Write ``data`` atomically."""
-    with atomic_path(target) as temporary:
+def _replace(source: Path, target: Path) -> None:
+    """Rename; on Windows wait up to two seconds for those who have ``target`` open to read it."""
+    give_up = time.monotonic() + 2.0
+    while True:
+        try:
+            os.replace(source, target)
+            return
+        except PermissionError:
+            if not _WINDOWS or time.monotonic() > give_up:
+                raise
+            time.sleep(0.02)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the names in ``folder`` on the disk, where the system knows how."""
+    if _WINDOWS:
+        return
+    with contextlib.suppress(OSError):  # some network disks do not
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write_bytes(target: str | os.PathLike[str], data: bytes, *, durable: bool = True) -> None:
+    """Write ``data`` atomically; ``durable`` as for :func:`atomic_path`."""
+    with atomic_path(target, durable=durable) as temporary:
         temporary.write_bytes(data)
 
 
 def write_json(target: str | os.PathLike[str], value: Any) -> None:
-    """Write ``value`` atomically as readable UTF-8 JSON."""
+    """Write ``value`` atomically as readable UTF-8 JSON.
+
+    Such files are small and written often (status, receipts), so after a power cut the one before may be back.
+    """
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_bytes(target, text.encode("utf-8"))
+    write_bytes(target, text.encode("utf-8"), durable=False)
 
 
 def make_folder(folder: str | os.PathLike[str]) -> Path:
@@ -67,16 +111,16 @@ def make_folder(folder: str | os.PathLike[str]) -> Path:
 
 
 def sweep_temporaries(folder: str | os.PathLike[str]) -> list[Path]:
-    """Remove the temporary files that a killed process left in ``folder``; return what was removed.
+    """Remove the temporary files that killed processes of this machine left in ``folder``; return them.
 
-    Files of processes that still run on this machine are left alone.
+    Files of processes that still run, and of other machines, are left alone.
     """
     removed: list[Path] = []
     folder = Path(folder)
     if not folder.is_dir():
         return removed
     for path in folder.iterdir():
-        match = _TEMPORARY.match(path.name)
+        match = _TEMPORARY.fullmatch(path.name)
         if match and not process_is_alive(int(match.group("pid"))):
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -95,7 +139,7 @@ def sha256(path: str | os.PathLike[str]) -> str:
 
 def process_is_alive(pid: int) -> bool:
     """Whether a process with this id runs on this machine (another user's counts)."""
-    if os.name == "nt":
+    if _WINDOWS:
         import ctypes
 
         handle = ctypes.windll.kernel32.OpenProcess(0x1000, False, pid)  # type: ignore[attr-defined]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def test_an_exr_carries_the_scans_metadata_and_ours(gain, tmp_path, output):
     scan = tmp_path / "scan"
     scan.mkdir()
     window = Window(0, 0, 8, 4)
-    attributes = {"smpte:TimeCode": (0x10203040, 0), "reel": 3, "DateTime": ""}
+    attributes = {"smpte:TimeCode": (0x10203040, 0), "reel": 3}
     header = Header("exr", "half", ("R", "G", "B"), window, window, attributes, {"smpte:TimeCode": "timecode"})
     for number in (7, 8):
         write_image(scan / f"shot.{number:04d}.exr", np.full((4, 8, 3), 0.25, np.float32), like=header)
@@ -376,14 +377,21 @@ def test_change_maps_asked_for_later_or_lost_are_made(gain, save_sequence, tmp_p
 
 def test_what_a_killed_run_left_is_swept(gain, save_sequence, output, tmp_path):
     scan = save_sequence([1])
-    dead = subprocess.run(["true"], check=True) and 2**22 - 1
-    output.mkdir()
-    orphans = [output / f".shot.0001.wetgate-{dead}.exr", tmp_path / "changes" / f".change.0001.wetgate-{dead}.exr"]
-    for orphan in orphans:
-        orphan.parent.mkdir(exist_ok=True)
-        orphan.write_bytes(b"half")
+    killed = """
+import contextlib, os, sys
+from wetgate.files import atomic_path
+with contextlib.ExitStack() as writing:
+    for target in sys.argv[1:]:
+        writing.enter_context(atomic_path(target)).write_bytes(b"half")
+    os._exit(1)
+"""
+    places = [output, output / ".wetgate", tmp_path / "changes"]
+    for place in places:
+        place.mkdir(parents=True)
+    subprocess.run([sys.executable, "-c", killed, *(str(place / "a.exr") for place in places)])
+    assert [len(list(place.glob(".*.wetgate-*"))) for place in places] == [1, 1, 1]
     run(gain(), scan, output, change_map=tmp_path / "changes")
-    assert not any(orphan.exists() for orphan in orphans)
+    assert not list(tmp_path.rglob(".*.wetgate-*"))
 
 
 # Failing

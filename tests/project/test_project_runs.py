@@ -271,15 +271,20 @@ def test_a_torn_lock_file_blocks_nobody(run, content):
 
 
 def test_temporary_files_of_a_killed_worker_are_swept(run, start):
-    child = start("print('x', flush=True)")
-    child.read_line()
-    child.finish()
-    dead = run.folder / f".model.wetgate-{child.pid}.onnx"
-    live = run.folder / f".model.wetgate-{os.getpid()}.onnx"
-    dead.write_bytes(b"x")
-    live.write_bytes(b"x")
+    begin = """
+        import sys
+        from wetgate.files import atomic_path
+        with atomic_path(sys.argv[1]) as temporary:
+            temporary.write_bytes(b"x")
+            print("begun", flush=True)
+            sys.stdin.readline()
+    """
+    dead, live = start(begin, run.folder / "model.onnx"), start(begin, run.folder / "report.html")
+    dead.read_line()
+    live.read_line()
+    dead.kill()
     with run.lock():
-        assert not dead.exists() and live.exists()
+        assert [path.suffix for path in run.folder.glob(".*.wetgate-*")] == [".html"]
 
 
 # Commands
