@@ -11,9 +11,11 @@ import argparse
 import importlib
 import json
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from types import ModuleType
+from typing import Any
 
 from wetgate import __version__
 from wetgate.errors import WetgateError
@@ -54,6 +56,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Interrupted. What was finished is kept; run the same command to go on.", file=sys.stderr)
         return 130
+
+
+def invoke(words: Sequence[str]) -> dict[str, Any]:
+    """Run one verb from within another, saying so on stderr; return its result.
+
+    Raises:
+        WetgateError: as the verb does.
+    """
+    print(f"$ wetgate {shlex.join(words)}", file=sys.stderr)
+    arguments, verb = _parse(list(words))
+    result: dict[str, Any] = verb.run(arguments)
+    return result
 
 
 def _parse(words: list[str]) -> tuple[argparse.Namespace, ModuleType]:

@@ -22,7 +22,6 @@ examples:
   wetgate train reel3.wetgate --time 5m --protect luma --detach
   wetgate train reel3.wetgate --resume"""
 
-_STARTED = time.monotonic()
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -46,6 +45,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> dict[str, Any]:
+    started = time.monotonic()
     restoration = open_restoration(arguments.folder)
     if restoration.recipe != "color":
         raise WetgateError(
@@ -69,10 +69,10 @@ def run(arguments: Namespace) -> dict[str, Any]:
         words = [sys.executable, "-m", "wetgate", "train", str(restoration.folder), "--resume", "--json"]
         pid = start_detached(words, work.log)
         return {"state": "started", "run": work.number, "folder": str(work.folder), "pid": pid}
-    return train_run(restoration, work, quiet=arguments.json)
+    return _train(restoration, work, started, quiet=arguments.json)
 
 
-def train_run(restoration: Restoration, work: Run, *, quiet: bool, started: float = _STARTED) -> dict[str, Any]:
+def _train(restoration: Restoration, work: Run, started: float, *, quiet: bool) -> dict[str, Any]:
     """Train ``work`` in this process; Ctrl-C and SIGTERM keep what there is."""
     from wetgate.recipes import color
 

@@ -205,7 +205,8 @@ class Run:
         now = time.time_ns()
         try:
             path.touch()
-            os.utime(path, ns=(now, now))
+            with contextlib.suppress(FileNotFoundError):  # taken already
+                os.utime(path, ns=(now, now))
         except OSError as error:
             raise WetgateError(sentence_for(error, path)) from error
 

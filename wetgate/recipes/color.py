@@ -132,7 +132,7 @@ class _Training:
     def go(self) -> dict[str, Any]:
         self._tell(message="reading the pairs")
         self._take_in()
-        model = closed_form.first_model(self.samples, self.weights, self.restoration.encoding, self.options.protect)
+        model = closed_form.first_model(self.samples, self.restoration.encoding, self.options.protect)
         self._publish(model, "closed-form fit")
         try:
             model = self._train(model)
@@ -183,7 +183,7 @@ class _Training:
         parts = [list(range(part, count, min(count, MOST_PARTS))) for part in range(min(count, MOST_PARTS))]
         if count == 1:
             parts = []
-        model = closed_form.with_kernels(model, self.samples, self.weights, self.options.seed)
+        model = closed_form.with_kernels(model, self.samples, self.options.seed)
         judged = [self._without(part) for part in parts]
         share = self._kernel_share(judged)
         model = model.with_(kernel_share=share)
@@ -228,9 +228,8 @@ class _Training:
     def _without(self, part: Sequence[int]) -> tuple[Sequence[int], ColorModel]:
         """Fit and kernels of all samples but ``part``."""
         samples = [sample for index, sample in enumerate(self.samples) if index not in part]
-        weights = rarity(samples)
-        first = closed_form.first_model(samples, weights, self.restoration.encoding, self.options.protect)
-        return part, closed_form.with_kernels(first, samples, weights, self.options.seed)
+        first = closed_form.first_model(samples, self.restoration.encoding, self.options.protect)
+        return part, closed_form.with_kernels(first, samples, self.options.seed)
 
     def _kernel_share(self, judged: Sequence[tuple[Sequence[int], ColorModel]]) -> float:
         """What held-out pairs say, drawn towards 1 by as much as two pairs would."""

@@ -10,10 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetgate.training import detail, kernels, quadratic
-from wetgate.training.color_model import LUMA, ColorModel, features, gaussian
-from wetgate.training.density import to_density
-from wetgate.training.operations import Numpy
-from wetgate.training.samples import Sample
+from wetgate.training.color_model import LUMA, ColorModel, features
+from wetgate.training.samples import Sample, low_density
 
 Array = NDArray[np.float32]
 
@@ -22,9 +20,9 @@ _FIT_PIXELS = 60_000
 KERNEL_WIDTH, KERNEL_SURROUND, KERNEL_RIDGE = 0.5, 0.5, 0.1
 
 
-def first_model(samples: Sequence[Sample], weights: Sequence[Array], encoding: str, protect: str) -> ColorModel:
+def first_model(samples: Sequence[Sample], encoding: str, protect: str) -> ColorModel:
     """The closed-form fit alone; needs no torch."""
-    scan, target, importance = zip(*(_thinned(s, w) for s, w in zip(samples, weights, strict=True)), strict=True)
+    scan, target, importance = zip(*(_thinned(sample) for sample in samples), strict=True)
     every = np.concatenate(scan)
     model = ColorModel(
         encoding=encoding,
@@ -37,7 +35,7 @@ def first_model(samples: Sequence[Sample], weights: Sequence[Array], encoding: s
     return model.with_(detail=_detail(samples, model))
 
 
-def with_kernels(model: ColorModel, samples: Sequence[Sample], weights: Sequence[Array], seed: int) -> ColorModel:
+def with_kernels(model: ColorModel, samples: Sequence[Sample], seed: int) -> ColorModel:
     """The model with kernels on top of its fit, at full share."""
     from wetgate.training.torch_operations import Torch, tensor
 
@@ -50,7 +48,7 @@ def with_kernels(model: ColorModel, samples: Sequence[Sample], weights: Sequence
     solved = kernels.fit(
         seen,
         residual,
-        [weight.ravel() for weight in weights],
+        [sample.weight.ravel() for sample in samples],
         width=KERNEL_WIDTH,
         surround=KERNEL_SURROUND,
         ridge=KERNEL_RIDGE,
@@ -59,28 +57,21 @@ def with_kernels(model: ColorModel, samples: Sequence[Sample], weights: Sequence
     return model.with_(kernels=solved, kernel_share=1.0)
 
 
-def _thinned(sample: Sample, weight: Array) -> tuple[Array, Array, Array]:
-    """Every n-th pixel, with some trust in each."""
-    step = max(round((weight.size / _FIT_PIXELS) ** 0.5), 1)
+def _thinned(sample: Sample) -> tuple[Array, Array, Array]:
+    """Scan, target and trust of every n-th pixel."""
+    step = max(round((sample.weight.size / _FIT_PIXELS) ** 0.5), 1)
     inside = np.s_[::step, ::step]
-    return sample.scan[inside].reshape(-1, 3), sample.target[inside].reshape(-1, 3), weight[inside].ravel()
+    return sample.scan[inside].reshape(-1, 3), sample.target[inside].reshape(-1, 3), sample.weight[inside].ravel()
 
 
 def _detail(samples: Sequence[Sample], model: ColorModel) -> Array:
-    from wetgate.training.color_model import LOW_PASS
-
-    colours, responses, references = [], [], []
+    responses, colours = [], []
     for sample in samples:
-        density = to_density(Numpy(), sample.scan_window, model.encoding)
-        size = len(gaussian(LOW_PASS))
-        low = cv2.GaussianBlur(density, (size, size), LOW_PASS, borderType=cv2.BORDER_REPLICATE)
-        value = 10.0 ** -_fitted(low, model.coefficients)
-        slope = -np.log(10.0) * (value @ LUMA)
-        colours.append(_band(value @ LUMA).ravel())
-        responses.append(_band(slope[..., None] * (density - low)).reshape(-1, 3))
-        reference = 10.0 ** -to_density(Numpy(), sample.reference_window, model.encoding)
-        references.append(_band(reference @ LUMA).ravel())
-    return detail.fit(colours, responses, references)
+        density = low_density(sample.scan_window, model.encoding)
+        luma = 10.0 ** -_fitted(density, model.coefficients) @ LUMA
+        colours.append(_band(luma).ravel())
+        responses.append((-np.log(10.0) * luma[..., None] * _band(density)).reshape(-1, 3))
+    return detail.fit(responses, colours)
 
 
 def _fitted(low: Array, coefficients: Array) -> Array:
@@ -89,10 +80,9 @@ def _fitted(low: Array, coefficients: Array) -> Array:
     return terms @ coefficients[1:] + coefficients[0]
 
 
-def _band(picture: Any) -> Array:
-    """What lies between one and three pixels."""
+def _band(picture: Array) -> Array:
     picture = picture.astype(np.float32)
-    return cv2.GaussianBlur(picture, (0, 0), 1.0) - cv2.GaussianBlur(picture, (0, 0), 3.0)
+    return cv2.GaussianBlur(picture, (0, 0), detail.FINE) - cv2.GaussianBlur(picture, (0, 0), detail.COARSE)
 
 
 def _rows(picture: Any) -> Array:

@@ -1,10 +1,10 @@
 """How strongly the scan's detail comes back: its contrast, not its shape.
 
-Fading costs the picture's fine structure contrast like everything else. Which mixture of the scan's three layers
-carries the reference's detail best, and how much of it, is read from a band that both can show (between one and three
-pixels, coarser than a soft reference's limit): the mixture by least squares, the amount so that the restored picture
-has as much energy there as the reference. One mixture for all three channels: grain comes back neutral, since the
-layers' own noise, multiplied by what undoes the fading, would come back as coloured speckle.
+Fading costs the picture's fine structure contrast like everything else. How much contrast the restored colour gains
+over the scan is read where both show the same structures (between two and six pixels): a mixture of the scan's three layers
+by least squares, at the strength that gives it the colour's energy there. The detail below gets the same. So the answer does not depend on how sharp the reference is. One mixture
+serves all three channels: grain comes back neutral, for the layers' own noise, multiplied by what undoes the fading,
+would come back as coloured speckle.
 """
 
 from __future__ import annotations
@@ -16,37 +16,31 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 
-LEAST, MOST = 0.5, 3.0
-_RIDGE = 0.05
+FINE, COARSE = 2.0, 6.0
+"""Sigmas, in pixels, between which contrast is compared."""
+_EVENNESS = 1.0
+"""How far the mixture is drawn towards equal parts of the layers: their noise then averages out."""
 
 
-def fit(colour: Sequence[Array], responses: Sequence[Array], reference: Sequence[Array]) -> Array:
+def fit(responses: Sequence[Array], colours: Sequence[Array]) -> Array:
     """The mixture [3] of the scan's density detail that is added to each restored density.
 
     Args:
-        colour: [n] band-passed luma of the restored colour without detail, one array a pair.
-        responses: [n, 3] how that luma changes with the density detail of each layer, band-passed.
-        reference: [n] band-passed luma of the reference; each pair counts the same, however rich in detail.
+        responses: [n, 3] how luma would change with the density of each of the scan's layers, band-passed, one
+            array a pair.
+        colours: [n] luma of the restored colour, band-passed. Every pair counts the same, however rich in detail.
     """
-    energy = [float(np.sqrt((band.astype(np.float64) ** 2).sum())) + 1e-9 for band in reference]
-    c, t, r = (
-        np.concatenate([part / e for part, e in zip(parts, energy, strict=True)]).astype(np.float64)
-        for parts in (colour, responses, reference)
-    )
-    gram = t.T @ t
-    ridge = _RIDGE * np.trace(gram) / 3
-    equal = np.full(3, 1 / 3)
-    mixture = np.linalg.solve(gram + ridge * np.eye(3) + 1e-12 * np.eye(3), t.T @ (r - c) + ridge * equal)
-    mixture = np.maximum(mixture, 0)
-    mixture = mixture / mixture.sum() if mixture.sum() > 0.05 else equal
-    detail = t @ mixture
-    return (mixture * _amount(c, detail, r)).astype(np.float32)
-
-
-def _amount(colour: NDArray[np.float64], detail: NDArray[np.float64], reference: NDArray[np.float64]) -> float:
-    """The gain for which colour + gain * detail has the reference's energy."""
-    a, b = float(detail @ detail), float(colour @ detail)
-    c = float(colour @ colour - reference @ reference)
-    if a <= 1e-12:
-        return 1.0
-    return float(np.clip((-b + np.sqrt(max(b * b - a * c, 0.0))) / a, LEAST, MOST))
+    gram, towards, pairs = np.zeros((3, 3)), np.zeros(3), 0
+    for response, colour in zip(responses, colours, strict=True):
+        t, c = response.astype(np.float64), colour.astype(np.float64)
+        energy = float(c @ c) + 1e-9
+        gram += t.T @ t / energy
+        towards += t.T @ c / energy
+        pairs += 1
+    if np.trace(gram) < 1e-9:
+        return np.full(3, 1 / 3, np.float32)
+    free = np.linalg.lstsq(gram, towards, rcond=1e-6)[0]
+    ridge = _EVENNESS * np.trace(gram) / 3
+    mixture = np.linalg.solve(gram + ridge * np.eye(3), towards + ridge * free.sum() / 3)
+    strength = np.sqrt(pairs / float(mixture @ gram @ mixture))
+    return np.asarray(mixture * strength, np.float32)

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 CENTRES = 256
-_SAMPLES = 20_000
-_CANDIDATES = 6_000
+_SAMPLES = 16_000
+_CANDIDATES = 4_000
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,11 @@ def fit(
     scale = np.array([1.0] * 3 + [surround] * 3) / (spread * width)
     x = (x - mean) * scale
     centres = _spread_out(x[generator.permutation(len(x))[:_CANDIDATES]])
-    design = _similarity(x, centres)
-    gram = design.T @ (w[:, None] * design)
-    penalty = ridge * len(x) / 100 * (_similarity(centres, centres) + 1e-4 * np.eye(len(centres)))
-    solution = np.linalg.solve(gram + penalty, design.T @ (w[:, None] * y))
+    root = np.sqrt(w)[:, None].astype(np.float32)
+    design = root * _similarity(x, centres)
+    gram = (design.T @ design).astype(np.float64)
+    penalty = ridge * len(x) / 100 * (_similarity(centres, centres).astype(np.float64) + 1e-4 * np.eye(len(centres)))
+    solution = np.linalg.solve(gram + penalty, (design.T @ (root * y.astype(np.float32))).astype(np.float64))
     as_float = [array.astype(np.float32) for array in (centres, solution, mean, scale)]
     return Kernels(*as_float)
 
@@ -94,6 +95,8 @@ def _spread_out(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return points[chosen]
 
 
-def _similarity(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+def _similarity(a: NDArray[np.float64], b: NDArray[np.float64]) -> Array:
+    a, b = a.astype(np.float32), b.astype(np.float32)
     squares = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T
-    return np.exp(-0.5 * np.maximum(squares, 0))
+    similarity: Array = np.exp(-0.5 * np.maximum(squares, 0))
+    return similarity

@@ -52,8 +52,8 @@ def make_sample(
     return Sample(
         number=number,
         frame=frame,
-        scan=_half(_low_density(scan, encoding)),
-        target=_half(_low_density(reference, encoding)),
+        scan=_half(low_density(scan, encoding)),
+        target=_half(low_density(reference, encoding)),
         weight=_half(trust),
         scan_window=np.ascontiguousarray(scan[window]),
         reference_window=np.ascontiguousarray(reference[window]),
@@ -79,7 +79,8 @@ def _cell(density: Array) -> NDArray[np.int64]:
     return value[..., 0] * 256 + value[..., 1] * 16 + value[..., 2]
 
 
-def _low_density(pixels: Array, encoding: str) -> Array:
+def low_density(pixels: Array, encoding: str) -> Array:
+    """Low-passed density of a picture [H, W, 3] in ``encoding``."""
     density = to_density(Numpy(), pixels, encoding)
     size = len(gaussian(LOW_PASS))
     return cv2.GaussianBlur(density, (size, size), LOW_PASS, borderType=cv2.BORDER_REPLICATE)

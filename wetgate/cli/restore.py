@@ -1,0 +1,73 @@
+"""`wetgate restore`: the whole way in one line."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any
+
+from wetgate.cli.main import invoke
+from wetgate.errors import WetgateError
+from wetgate.images import ENCODINGS, format_frames, open_source
+
+HELP = "The whole way in one line: pairs from scan and reference, training, restored frames."
+EPILOG = """Scan and reference must lie over one another and carry the same frame numbers. Without --frames up to
+nine pairs are taken, evenly spread. The restoration is kept in --folder, so that each step can be gone over again.
+
+example:
+  wetgate restore --scan scans/shot.####.dpx --reference dvd/ --output restored/ --time 60s"""
+
+_MOST_PAIRS = 9
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--scan", required=True, metavar="PATTERN", help="the pictures to restore")
+    parser.add_argument("--reference", required=True, metavar="PATTERN", help="the same pictures as they should look")
+    parser.add_argument("--output", required=True, metavar="DIR", help="where the restored pictures go")
+    parser.add_argument("--folder", metavar="FOLDER", help="the restoration folder (default: OUTPUT.wetgate)")
+    parser.add_argument("--frames", metavar="FRAMES", help="the frames to pair (default: up to nine, evenly spread)")
+    parser.add_argument("--encoding", choices=ENCODINGS, default="display", help="of the pictures (default: display)")
+    parser.add_argument("--time", default="60s", metavar="60s", help="how long the training may take (default: 60s)")
+    parser.add_argument("--protect", choices=("grain", "luma", "none"), default="grain")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+
+
+def run(arguments: Namespace) -> dict[str, Any]:
+    output = Path(arguments.output)
+    folder = Path(arguments.folder) if arguments.folder else output.with_name(output.name + ".wetgate")
+    frames = arguments.frames or format_frames(_spread(arguments.scan, arguments.reference))
+    machine = ["--json"] if arguments.json else []
+    invoke(["new", str(folder), "--recipe", "color", "--encoding", arguments.encoding, *machine])
+    pictures = ["--scan", arguments.scan, "--reference", arguments.reference]
+    invoke(["add", str(folder), *pictures, "--frames", frames, *machine])
+    how = ["--time", arguments.time, "--protect", arguments.protect, "--device", arguments.device]
+    trained = invoke(["train", str(folder), *how, *machine])
+    if trained["state"] != "finished":
+        raise WetgateError(
+            f"The training was stopped. Go on with `wetgate train {folder} --resume`, then "
+            f"`wetgate apply {folder} {arguments.scan} {output}`."
+        )
+    applied = invoke(["apply", str(folder), arguments.scan, str(output), "--device", arguments.device, *machine])
+    return {"folder": str(folder), "trained": trained, "applied": applied, "exit_code": applied.get("exit_code", 0)}
+
+
+def describe(result: dict[str, Any]) -> str:
+    trained, applied = result["trained"], result["applied"]
+    return "\n".join(
+        [
+            f"Restored {applied['restored']} frames into {applied['output']}.",
+            f"Report: {trained['report']}",
+            f"Model:  {trained['model']}",
+        ]
+    )
+
+
+def _spread(scan: str, reference: str) -> list[int]:
+    with open_source(scan) as first, open_source(reference) as second:
+        common = sorted(set(first.frames) & set(second.frames))
+    if not common:
+        raise WetgateError(
+            f"{scan} and {reference} share no frame number: collect the pairs with `wetgate add` and --reference-frames."
+        )
+    count = min(len(common), _MOST_PAIRS)
+    return [common[int((index + 0.5) * len(common) / count)] for index in range(count)]
