@@ -67,7 +67,8 @@ def _spread(scan: str, reference: str) -> list[int]:
         common = sorted(set(first.frames) & set(second.frames))
     if not common:
         raise WetgateError(
-            f"{scan} and {reference} share no frame number: collect the pairs with `wetgate add` and --reference-frames."
+            f"{scan} and {reference} share no frame number: collect the pairs with `wetgate add` and "
+            "--reference-frames."
         )
     count = min(len(common), _MOST_PAIRS)
     return [common[int((index + 0.5) * len(common) / count)] for index in range(count)]

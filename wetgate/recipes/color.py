@@ -29,12 +29,12 @@ from wetgate.pairing.prepare import prepare
 from wetgate.project import Pair, Restoration, Run
 from wetgate.records.shot_record import PairRecord, SourceRecord, shot_record
 from wetgate.training import closed_form
+from wetgate.training.budget import Budget
 from wetgate.training.color_model import ColorModel, forward
 from wetgate.training.onnx_export import export
 from wetgate.training.samples import make_sample, rarity
 
 if TYPE_CHECKING:
-    from wetgate.training.budget import Budget
     from wetgate.training.loop import Job, State
 
 Array = NDArray[np.float32]
@@ -124,7 +124,7 @@ class _Training:
         self.follow = follow
         self.progress = Progress()
         self.clock = _Clock()
-        self.budget: Budget | None = None
+        self.budget = Budget(started, options.seconds, options.steps)
         self.resumed: State | None = None
         self.last = {"status": 0.0, "checkpoint": time.monotonic(), "validation": 0.0}
         self.status: dict[str, Any] = {"state": "preparing", "recipe": "color"}
@@ -175,7 +175,6 @@ class _Training:
     # Judge and train
 
     def _train(self, model: ColorModel) -> ColorModel:
-        from wetgate.training.budget import Budget
         from wetgate.training.loop import weights_of
 
         self.device = _device(self.options.device)
@@ -191,7 +190,7 @@ class _Training:
         judged = [(part, one.with_(kernel_share=share)) for part, one in judged]
 
         reserve = REPORT_S + REPORT_S_PER_PAIR * min(count, SHOWN_PAIRS)
-        self.budget = Budget(self.started, self.options.seconds, self.options.steps, reserve)
+        self.budget.reserve = reserve
         self._resume()
         if not self.progress.planned:
             widths = self.budget.widths()
@@ -470,8 +469,7 @@ class _Training:
             pause = time.monotonic() - paused_at
             self.started += pause
             self.clock.skip(pause)
-            if self.budget is not None:
-                self.budget.started += pause
+            self.budget.started += pause
 
     def _elapsed(self) -> float:
         return round(time.monotonic() - self.started, 2)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from wetgate.training.loop import State
+if TYPE_CHECKING:
+    from wetgate.training.loop import State
 
 JUDGING_SHARE = 0.4
 """Of the training: for the jobs that only find out, on held-out pairs, how much context is worth."""

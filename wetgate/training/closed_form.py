@@ -68,7 +68,7 @@ def _detail(samples: Sequence[Sample], model: ColorModel) -> Array:
     responses, colours = [], []
     for sample in samples:
         density = low_density(sample.scan_window, model.encoding)
-        luma = 10.0 ** -_fitted(density, model.coefficients) @ LUMA
+        luma: Array = (10.0 ** -_fitted(density, model.coefficients) @ LUMA).astype(np.float32)
         colours.append(_band(luma).ravel())
         responses.append((-np.log(10.0) * luma[..., None] * _band(density)).reshape(-1, 3))
     return detail.fit(responses, colours)
@@ -81,7 +81,6 @@ def _fitted(low: Array, coefficients: Array) -> Array:
 
 
 def _band(picture: Array) -> Array:
-    picture = picture.astype(np.float32)
     return cv2.GaussianBlur(picture, (0, 0), detail.FINE) - cv2.GaussianBlur(picture, (0, 0), detail.COARSE)
 
 

@@ -1,10 +1,10 @@
 """How strongly the scan's detail comes back: its contrast, not its shape.
 
 Fading costs the picture's fine structure contrast like everything else. How much contrast the restored colour gains
-over the scan is read where both show the same structures (between two and six pixels): a mixture of the scan's three layers
-by least squares, at the strength that gives it the colour's energy there. The detail below gets the same. So the answer does not depend on how sharp the reference is. One mixture
-serves all three channels: grain comes back neutral, for the layers' own noise, multiplied by what undoes the fading,
-would come back as coloured speckle.
+over the scan is read where both show the same structures (between two and six pixels): a mixture of the scan's three
+layers by least squares, at the strength that gives it the colour's energy there. The detail below gets the same, so
+the answer does not depend on how sharp the reference is. One mixture serves all three channels: grain comes back
+neutral, for the layers' own noise, multiplied by what undoes the fading, would come back as coloured speckle.
 """
 
 from __future__ import annotations

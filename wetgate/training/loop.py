@@ -119,8 +119,8 @@ def train(
         loss, gradients = _gradients(job, state.weights, _draw(lessons, generator, job))
         _adamw(state, gradients, rate * (0.5 + 0.5 * math.cos(math.pi * done)))
         state.step += 1
-        value = float(loss)
-        running = value if math.isnan(state.running) else 0.95 * state.running + 0.05 * value
+        error = float(loss)
+        running = error if math.isnan(state.running) else 0.95 * state.running + 0.05 * error
         if not math.isfinite(running) or (state.step > 2 * WARM_UP_STEPS and running > DIVERGED * state.best + 1e-9):
             _restore(state, good)
             after_step(state, math.nan)
@@ -130,7 +130,7 @@ def train(
             state.best = min(state.best, running)
         if state.step % SNAPSHOT_STEPS == 0:
             good = _snapshot(state)
-        after_step(state, value)
+        after_step(state, error)
     return state
 
 
@@ -215,7 +215,7 @@ def _draw(lessons: Sequence[Lesson], generator: np.random.Generator, job: Job) -
     side = min(CROP, *(min(lesson.picture.shape[1:]) for lesson in lessons)) // STEP * STEP
     crops = []
     for _ in range(BATCH):
-        picture = lessons[generator.integers(len(lessons))].picture
+        picture = lessons[int(generator.integers(len(lessons)))].picture
         top, left = (generator.integers(length - side + 1) for length in picture.shape[1:])
         crop = torch.rot90(picture[:, top : top + side, left : left + side], int(generator.integers(4)), (1, 2))
         crops.append(crop.flip(2) if generator.integers(2) else crop)

@@ -43,7 +43,7 @@ def model_bytes(forward: Callable[[Any, Any], Any], card: ModelCard, *, half: bo
 
     ops = Onnx(network_type=np.float16 if half else np.float32)
     ops.node("Identity", forward(ops, INPUT), output=OUTPUT)
-    shape = ["N", 3, "H", "W"]
+    shape: list[str | int | None] = ["N", 3, "H", "W"]
     graph = helper.make_graph(
         ops.nodes,
         "wetgate",
