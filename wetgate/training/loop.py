@@ -58,6 +58,8 @@ class State:
     weights: dict[str, Tensor] = field(default_factory=dict)
     means: dict[str, Tensor] = field(default_factory=dict)
     squares: dict[str, Tensor] = field(default_factory=dict)
+    good: dict[str, Any] = field(default_factory=dict)
+    """Where to go back to."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def train(
     Returns:
         The same state, trained.
     """
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms loads the compiler: three seconds
     torch.set_num_threads(1)
     lessons = [Lesson(s, w, job) for s, w in zip(job.training, job.training_weights, strict=True)]
     if not state.weights:
@@ -112,24 +114,24 @@ def train(
             tensors[name] = value.detach().to(job.device).clone(memory_format=_memory_format(value))
     for value in state.weights.values():
         value.requires_grad_()
-    good = _snapshot(state)
+    state.good = state.good or _snapshot(state)
     while (done := fraction(state)) < 1:
         generator = np.random.default_rng((job.seed, job.index, state.step))
         rate = RATE * state.rate_scale * min(1.0, (state.step + 1) / WARM_UP_STEPS)
         loss, gradients = _gradients(job, state.weights, _draw(lessons, generator, job))
         _adamw(state, gradients, rate * (0.5 + 0.5 * math.cos(math.pi * done)))
         state.step += 1
-        error = float(loss)
+        error = float(loss) if _finite(gradients) else math.nan
         running = error if math.isnan(state.running) else 0.95 * state.running + 0.05 * error
         if not math.isfinite(running) or (state.step > 2 * WARM_UP_STEPS and running > DIVERGED * state.best + 1e-9):
-            _restore(state, good)
+            _restore(state)
             after_step(state, math.nan)
             continue
         state.running = running
         if state.step >= WARM_UP_STEPS:
             state.best = min(state.best, running)
         if state.step % SNAPSHOT_STEPS == 0:
-            good = _snapshot(state)
+            state.good = _snapshot(state)
         after_step(state, error)
     return state
 
@@ -274,18 +276,22 @@ def _adamw(state: State, gradients: Sequence[Tensor], rate: float) -> None:
         weight.mul_(1 - rate * DECAY).addcdiv_(mean, square.sqrt().add_(EPSILON), value=-rate * correction)
 
 
+def _finite(gradients: Sequence[Tensor]) -> bool:
+    return math.isfinite(sum(gradient.sum() for gradient in gradients))
+
+
 def _snapshot(state: State) -> dict[str, Any]:
     copies = {part: {k: v.detach().clone() for k, v in getattr(state, part).items()} for part in _LEARNT}
     return {**copies, "running": state.running}
 
 
-def _restore(state: State, good: dict[str, Any]) -> None:
+def _restore(state: State) -> None:
     """Back to the last good snapshot, more carefully; the step goes on, so that other crops are drawn."""
     with torch.no_grad():
         for part in _LEARNT:
-            for name, value in good[part].items():
+            for name, value in state.good[part].items():
                 getattr(state, part)[name].copy_(value)
-    state.running = good["running"]
+    state.running = state.good["running"]
     state.rate_scale *= 0.5
 
 
