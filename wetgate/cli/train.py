@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 import sys
@@ -92,12 +93,13 @@ def _train(restoration: Restoration, work: Run, started: float, *, quiet: bool) 
             signal.signal(number, lambda *_: _ask_to_stop(work))
 
         def follow(status: dict[str, Any]) -> None:
-            progress.update(min(time.monotonic() - started, total or 1e9), _note(status))
+            progress.update(round(min(time.monotonic() - started, total or 1e9), 1), _note(status))
 
         try:
             return {"folder": str(work.folder), **color.train(restoration, work, options, started, follow)}
-        except WetgateError as error:
-            work.write_status({"state": "failed", "message": str(error)})
+        except (WetgateError, ImportError) as error:
+            with contextlib.suppress(WetgateError):
+                work.write_status({"state": "failed", "message": str(error)})
             raise
         finally:
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -111,7 +113,7 @@ def describe(result: dict[str, Any]) -> str:
             "Follow it with `wetgate status FOLDER --follow`, end it with `wetgate stop FOLDER`."
         )
     if result["state"] == "stopped":
-        return f"Stopped. The model so far: {result['model']}\nGo on with --resume."
+        return f"Stopped. The model so far: {result['model'] or 'none yet'}\nGo on with --resume."
     lines = [f"Trained on {result['pairs']} pairs, {result['steps']} steps, in {result['seconds']:.0f} s."]
     held_out = result["held_out"]
     if held_out:

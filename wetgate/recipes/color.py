@@ -23,16 +23,16 @@ from numpy.typing import NDArray
 
 from wetgate import __version__
 from wetgate.errors import WetgateError
-from wetgate.files import write_json
+from wetgate.files import make_folder, write_json
 from wetgate.onnx_model import ModelCard
-from wetgate.pairing.prepare import prepare
+from wetgate.pairing.prepare import Pictures, prepare
 from wetgate.project import Pair, Restoration, Run
 from wetgate.records.shot_record import PairRecord, SourceRecord, shot_record
 from wetgate.training import closed_form
 from wetgate.training.budget import Budget
 from wetgate.training.color_model import ColorModel, forward
 from wetgate.training.onnx_export import export
-from wetgate.training.samples import make_sample, rarity
+from wetgate.training.samples import Sample, make_sample, rarity
 
 if TYPE_CHECKING:
     from wetgate.training.loop import Job, State
@@ -122,6 +122,7 @@ class _Training:
     ) -> None:
         self.restoration, self.run, self.options, self.started = restoration, run, options, started
         self.follow = follow
+        self.samples: list[Sample] = []
         self.progress = Progress()
         self.clock = _Clock()
         self.budget = Budget(started, options.seconds, options.steps)
@@ -131,16 +132,17 @@ class _Training:
 
     def go(self) -> dict[str, Any]:
         self._tell(message="reading the pairs")
-        self._take_in()
-        model = closed_form.first_model(self.samples, self.restoration.encoding, self.options.protect)
-        self._publish(model, "closed-form fit")
         try:
+            self._take_in()
+            model = closed_form.first_model(self.samples, self.restoration.encoding, self.options.protect)
+            self._publish(model, "closed-form fit")
             model = self._train(model)
             state = "finished"
         except Stopped:
             state = "stopped"
             self.status.pop("eta_s", None)
-        result = {"state": state, "run": self.run.number, "model": str(self.run.model), "pairs": len(self.samples)}
+        result = {"state": state, "run": self.run.number, "pairs": len(self.samples)}
+        result["model"] = str(self.run.model) if self.run.model.exists() else None
         if state == "finished":
             result |= self._finish(model)
         self._tell(state=state, message="", **{key: result[key] for key in ("report",) if key in result})
@@ -149,7 +151,7 @@ class _Training:
     # Take in the pairs
 
     def _take_in(self) -> None:
-        pairs = prepare(self.restoration, lambda pair: self._obey())
+        pairs = self._of_this_run(prepare(self.restoration, lambda pair: self._obey()))
         every = [
             make_sample(
                 pictures.scan,
@@ -171,6 +173,17 @@ class _Training:
         for pair in self.restoration.pairs({"rejected"}):
             self.run.emit({"event": "rejected", "pair": pair.number, "reason": pair.reason})
         self.run.emit({"event": "pairs", "accepted": len(every), "held_out": self.run.settings["held_out"]})
+
+    def _of_this_run(self, pairs: list[tuple[Pair, Pictures]]) -> list[tuple[Pair, Pictures]]:
+        """All pairs at first; after a resume those of the start, for checkpoints fit no others."""
+        wanted = self.run.settings.setdefault("pairs", [pair.number for pair, _ in pairs])
+        missing = sorted(set(wanted) - {pair.number for pair, _ in pairs})
+        if missing:
+            raise WetgateError(
+                f"Run {self.run.number:03d} was started with pair {missing[0]}, which can no longer be used: "
+                "train without --resume."
+            )
+        return [(pair, pictures) for pair, pictures in pairs if pair.number in wanted]
 
     # Judge and train
 
@@ -380,8 +393,7 @@ class _Training:
         from wetgate.recipes.looking import strip
 
         sample = (self.held_out or self.samples)[0]
-        self.run.previews.mkdir(exist_ok=True)
-        strip(self.run.previews / "latest.png", sample, model)
+        strip(make_folder(self.run.previews) / "latest.png", sample, model)
 
     def _finish(self, model: ColorModel) -> dict[str, Any]:
         from wetgate.recipes.looking import held_out_report
@@ -402,7 +414,7 @@ class _Training:
         judged = [([self.samples[i] for i in part], one) for part, one in self.judged]
         if self.held_out:
             judged = [(self.held_out, model)]
-        measures = held_out_report(self.restoration, self.run, model, judged, chosen, self._elapsed())
+        measures = held_out_report(self.restoration, self.run, model, self.samples, judged, chosen, self._elapsed())
         write_json(self.run.record, self._record("context", measures))
         return {"report": str(self.run.report), "held_out": measures, **chosen, "seconds": round(self._elapsed(), 1)}
 

@@ -51,6 +51,7 @@ def held_out_report(
     restoration: Restoration,
     run: Run,
     model: ColorModel,
+    seen: Sequence[Sample],
     judged: Sequence[tuple[Sequence[Sample], ColorModel]],
     chosen: dict[str, Any],
     seconds: float,
@@ -60,13 +61,15 @@ def held_out_report(
     Args:
         restoration: for the record of its pairs.
         run: whose report.
-        model: the model that was made; shown where no pair could be held out.
+        model: the model that was made.
+        seen: what it was trained on, shown where no pair could be held out.
         judged: samples, and a model of the same kind that never saw them.
         chosen: what evidence chose, to be shown.
         seconds: what the training took.
     """
     unseen = [(sample, one) for samples, one in judged for sample in samples]
-    shown = unseen[:SHOWN] or [(sample, model) for sample in _samples_of(restoration, run)]
+    shown = unseen[:SHOWN] or [(sample, model) for sample in seen[:SHOWN]]
+    use = "held out" if unseen else "trained on"
     methods = {
         "scan": lambda pixels, one: pixels,
         "closed-form fit": lambda pixels, one: restore(pixels, one.with_(kernels=None, context={})),
@@ -79,8 +82,9 @@ def held_out_report(
         answers = {name: to_display(method(sample.scan_window, one), one.encoding) for name, method in methods.items()}
         reference = to_display(sample.reference_window, one.encoding)
         for name, answer in answers.items():
-            found[name].append(measure(answer, reference))
-        pictures.append(Picture(f"frame {sample.frame}, held out", answers["scan"], answers["restored"], reference))
+            if unseen:
+                found[name].append(measure(answer, reference))
+        pictures.append(Picture(f"frame {sample.frame}, {use}", answers["scan"], answers["restored"], reference))
     rows = [Row(name, summarise(measures)) for name, measures in found.items() if measures]
     held_out = set(run.settings.get("held_out") or ())
     trained = len(restoration.pairs({"accepted"})) - len(held_out)
@@ -106,10 +110,6 @@ def held_out_report(
         ),
     )
     return {row.name: _plain(row.measures) for row in rows}
-
-
-def _samples_of(restoration: Restoration, run: Run) -> list[Sample]:
-    return []
 
 
 def _headline(rows: Sequence[Row]) -> str:
