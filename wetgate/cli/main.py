@@ -39,17 +39,19 @@ VERBS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; return the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in words
     try:
         arguments, verb = _parse(words)
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    try:
         result = verb.run(arguments)
         text = json.dumps(result, ensure_ascii=False) if arguments.json else verb.describe(result)
         print(text, flush=True)
         return int(result.get("exit_code", 0))
     except WetgateError as error:
-        return _fail(str(error), arguments.json)
+        return _fail(str(error), as_json)
+    except ImportError as error:
+        return _fail(f"A package that this needs cannot be loaded ({error}): see `wetgate doctor`.", as_json)
+    except SystemExit as stop:
+        return int(stop.code or 0)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

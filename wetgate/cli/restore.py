@@ -8,7 +8,7 @@ from typing import Any
 
 from wetgate.cli.main import invoke
 from wetgate.errors import WetgateError
-from wetgate.images import ENCODINGS, format_frames, open_source
+from wetgate.images import ENCODINGS, format_frames, open_sink, open_source
 
 HELP = "The whole way in one line: pairs from scan and reference, training, restored frames."
 EPILOG = """Scan and reference must lie over one another and carry the same frame numbers. Without --frames up to
@@ -35,6 +35,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> dict[str, Any]:
     output = Path(arguments.output)
     folder = Path(arguments.folder) if arguments.folder else output.with_name(output.name + ".wetgate")
+    with open_source(arguments.scan) as scan:
+        open_sink(output, scan).abort()
     frames = arguments.frames or format_frames(_spread(arguments.scan, arguments.reference))
     machine = ["--json"] if arguments.json else []
     invoke(["new", str(folder), "--recipe", "color", "--encoding", arguments.encoding, *machine])
