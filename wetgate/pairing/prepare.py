@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetgate.errors import WetgateError
+from wetgate.files import sweep_temporaries
 from wetgate.images import read_image
 from wetgate.project import Pair, Restoration
 
@@ -46,6 +47,8 @@ def prepare(
             f"{restoration.folder} holds no pairs: add some with `wetgate add {restoration.folder} --scan ... "
             "--reference ... --frames ...`."
         )
+    for pair in pairs:
+        sweep_temporaries(pair.folder)
     accepted = []
     for pair, pictures in _looked_at([pair for pair in pairs if pair.state != "rejected"]):
         follow(pair)

@@ -84,6 +84,7 @@ class Run:
                 lock.descriptor, {"pid": os.getpid(), "started": process_start(os.getpid()), "host": host_name()}
             )
             sweep_temporaries(self.folder)
+            sweep_temporaries(self.previews)
             self._drop_old_commands()
             yield
         finally:
