@@ -7,6 +7,7 @@ gives the halo and the multiple for exact tiling. Pictures are ``[N, C, H, W]``.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,14 +162,18 @@ class Onnx:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What one value depends on: ``radius`` input pixels around, on a grid of every ``stride``-th pixel."""
+    """What one value depends on: input pixels so far above or below, left or right, from every ``stride``-th pixel."""
 
-    radius: float
+    rows: float
+    columns: float
     stride: int
+
+    def wider(self, rows: float, columns: float, stride: int) -> _Seen:
+        return _Seen(self.rows + rows, self.columns + columns, stride)
 
 
 class Reach:
-    """Follows how far input pixels are seen. ``widest`` and ``multiple`` hold for the whole model."""
+    """Follows how far input pixels are seen; ``multiple`` holds for the whole model."""
 
     def __init__(self) -> None:
         self.multiple = 1
@@ -177,41 +182,34 @@ class Reach:
         return x
 
     affine = log = exp = tanh = leaky = at_least = at_most = sum_channels = enter_network = leave_network = _one
-
-    def channels(self, x: _Seen, start: int, stop: int) -> _Seen:
-        return x
+    channels = pad_edges = crop_like = _one
 
     def _two(self, a: _Seen, b: _Seen) -> _Seen:
-        return _Seen(max(a.radius, b.radius), max(a.stride, b.stride))
+        return self.concat([a, b])
 
     add = subtract = multiply = _two
 
     def concat(self, parts: list[_Seen]) -> _Seen:
-        return _Seen(max(part.radius for part in parts), parts[0].stride)
+        return _Seen(max(part.rows for part in parts), max(part.columns for part in parts), parts[0].stride)
 
     def convolve(self, x: _Seen, weight: Array, bias: Any = None, *, groups: int = 1, pad: bool = True) -> _Seen:
-        return _Seen(x.radius + max(weight.shape[2] // 2, weight.shape[3] // 2) * x.stride, x.stride)
-
-    def pad_edges(self, x: _Seen, rows: int, columns: int) -> _Seen:
-        return x
+        rows, columns = (side // 2 * x.stride for side in weight.shape[2:])
+        return x.wider(rows, columns, x.stride)
 
     def shrink(self, x: _Seen) -> _Seen:
         self.multiple = max(self.multiple, x.stride * 2)
-        return _Seen(x.radius + x.stride / 2, x.stride * 2)
+        return x.wider(x.stride / 2, x.stride / 2, x.stride * 2)
 
     def enlarge(self, x: _Seen) -> _Seen:
-        return _Seen(x.radius + x.stride * 0.75, x.stride // 2)
+        return x.wider(x.stride * 0.75, x.stride * 0.75, x.stride // 2)
 
     def pad_to_multiple(self, x: _Seen, multiple: int) -> _Seen:
         self.multiple = max(self.multiple, multiple)
-        return x
-
-    def crop_like(self, x: _Seen, original: _Seen) -> _Seen:
         return x
 
 
 def reach_of(forward: Any) -> tuple[int, int]:
     """Halo and multiple, in pixels, of ``forward(ops, frames)``."""
     ops = Reach()
-    seen = forward(ops, _Seen(0, 1))
-    return int(np.ceil(seen.radius)), ops.multiple
+    seen = forward(ops, _Seen(0, 0, 1))
+    return math.ceil(max(seen.rows, seen.columns)), ops.multiple
