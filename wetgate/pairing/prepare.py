@@ -19,6 +19,8 @@ Array = NDArray[np.float32]
 
 LEAST_CORRELATION = 0.1
 """Of local luma contrast. Pairs of the same picture reach 0.5 and more, unrelated ones stay near 0."""
+SAME_PICTURE_PEAK = 0.15
+"""Of their phase correlation: shifted pictures reach 0.25 and more, unrelated ones stay below 0.07."""
 _EXAMINED_SIDE = 512
 
 
@@ -123,14 +125,17 @@ def examine(pictures: Pictures) -> Finding:
     if first is None or second is None:
         blank = "scan" if first is None else "reference"
         return Finding("", None) if first is second else Finding(f"the {blank} is blank", None)
+    window = cv2.createHanningWindow(first.shape[::-1], cv2.CV_32F)
+    (dx, dy), peak = cv2.phaseCorrelate(first, second, window)
+    residual = round(float(np.hypot(dx, dy)) * max(scan.shape[:2]) / max(first.shape), 3)
     correlation = float((first * second).mean())
-    if correlation < LEAST_CORRELATION:
-        return Finding(
-            f"scan and reference do not show the same picture (correlation of local contrast {correlation:.2f})", None
-        )
-    (dx, dy), _ = cv2.phaseCorrelate(first, second, cv2.createHanningWindow(first.shape[::-1], cv2.CV_32F))
-    scale = max(scan.shape[:2]) / max(first.shape)
-    return Finding("", round(float(np.hypot(dx, dy)) * scale, 3))
+    if correlation >= LEAST_CORRELATION:
+        return Finding("", residual)
+    if peak >= SAME_PICTURE_PEAK:
+        return Finding(f"the reference lies about {residual:.0f} pixels off: lay it over the scan first", residual)
+    return Finding(
+        f"scan and reference do not show the same picture (correlation of local contrast {correlation:.2f})", None
+    )
 
 
 def _local_contrast(pixels: Array) -> Array | None:

@@ -1,0 +1,164 @@
+"""Which pairs are accepted, and the words in which others are not."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from wetgate.errors import WetgateError
+from wetgate.files import sha256
+from wetgate.images import write_image
+from wetgate.pairing.prepare import Pictures, examine, prepare
+from wetgate.project import create_restoration
+
+
+def picture(seed, height=200, width=260, detail=2.0):
+    texture = np.random.default_rng(seed).random((height, width, 3)).astype(np.float32)
+    soft = cv2.GaussianBlur(texture, (0, 0), detail)
+    return np.clip(0.5 + (soft - 0.5) * 3, 0, 1)
+
+
+def faded(reference):
+    return (0.2 + 0.5 * reference @ np.array([[0.8, 0.1, 0.1]] * 3, np.float32)).astype(np.float32)
+
+
+def finding(scan, reference, weight=None):
+    return examine(Pictures(scan, reference, weight))
+
+
+def test_the_same_picture_faded_is_accepted():
+    found = finding(faded(picture(1)), picture(1))
+    assert found.reason == ""
+    assert found.residual_px == pytest.approx(0, abs=0.1)
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(3, 0), (0, -3), (2, 2)])
+def test_how_far_the_reference_lies_off_is_measured(dx, dy):
+    whole = picture(1, 240, 300)
+    scan, reference = whole[20:220, 20:280], whole[20 + dy : 220 + dy, 20 + dx : 280 + dx]
+    found = finding(faded(scan), reference)
+    assert found.reason == ""
+    assert found.residual_px == pytest.approx(np.hypot(dx, dy), abs=0.5)
+
+
+def test_too_far_off_is_not_called_another_picture():
+    whole = picture(1, 240, 300)
+    found = finding(whole[20:220, 20:280], whole[20:220, 28:288])
+    assert found.reason == "the reference lies about 8 pixels off: lay it over the scan first"
+    assert found.residual_px == pytest.approx(8, abs=0.5)
+
+
+def test_on_large_pictures_it_is_measured_in_their_own_pixels():
+    whole = picture(1, 640, 1100, detail=6.0)
+    found = finding(whole[:600, :1024], whole[:600, 6:1030])
+    assert found.residual_px == pytest.approx(6, abs=0.7)
+
+
+@pytest.mark.parametrize(
+    ("scan", "reference", "weight", "words"),
+    [
+        (picture(1), picture(1, 200, 250), None, ["260x200", "250x200"]),
+        (np.where(np.arange(260)[:, None] == 3, np.nan, picture(1)), picture(1), None, ["scan", "600 values", "NaN"]),
+        (
+            picture(1),
+            np.where(np.arange(260)[:, None] == 7, np.inf, picture(1)),
+            None,
+            ["reference", "not numbers", "infinity"],
+        ),
+        (np.full((200, 260, 3), 0.3), picture(1), None, ["scan is blank"]),
+        (picture(1), np.zeros((200, 260, 3)), None, ["reference is blank"]),
+        (picture(1), picture(2), None, ["do not show the same picture"]),
+        (picture(1), picture(1), np.zeros((200, 260)), ["mask leaves nothing"]),
+    ],
+)
+def test_what_is_rejected_is_told_why(scan, reference, weight, words):
+    found = finding(scan.astype(np.float32), reference.astype(np.float32), weight)
+    assert all(word in found.reason for word in words), found.reason
+    assert found.residual_px is None
+
+
+def test_two_blank_frames_are_a_pair():
+    """Black leader, black in the reference: it says what black is."""
+    black = np.zeros((200, 260, 3), np.float32)
+    assert finding(black + 0.1, black).reason == ""
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (15, 300)])
+def test_what_is_too_small_to_judge_is_accepted(size):
+    found = finding(np.full((*size, 3), 0.4, np.float32), np.full((*size, 3), 0.6, np.float32))
+    assert (found.reason, found.residual_px) == ("", None)
+
+
+@pytest.fixture
+def restoration(tmp_path):
+    return create_restoration(tmp_path / "reel.wetgate", "color")
+
+
+def add(restoration, frame, scan, reference, mask=None):
+    with restoration.add_pair(frame) as draft:
+        write_image(draft.scan, scan)
+        write_image(draft.reference, reference)
+        if mask is not None:
+            write_image(draft.mask, mask)
+
+
+def test_findings_are_kept_with_the_pairs_and_not_made_again(restoration):
+    add(restoration, 1, faded(picture(1)), picture(1))
+    add(restoration, 2, faded(picture(2)), picture(3))
+    followed = []
+    accepted = prepare(restoration, lambda pair: followed.append((pair.frame, pair.state)))
+    assert followed == [(1, "accepted"), (2, "rejected")]
+    assert [pair.frame for pair, _ in accepted] == [1]
+    np.testing.assert_allclose(accepted[0][1].reference, picture(1), atol=1e-3)
+    first, second = restoration.pairs()
+    assert first.prepared == first.reference
+    assert first.residual_px == pytest.approx(0, abs=0.1)
+    assert "same picture" in second.reason
+    before = [sha256(pair.folder / "pair.json") for pair in (first, second)]
+    prepare(restoration)
+    assert [sha256(pair.folder / "pair.json") for pair in (first, second)] == before
+
+
+def test_masks_weigh(restoration):
+    mask = np.zeros((200, 260, 3), np.float32)
+    mask[:100] = 0.5
+    add(restoration, 1, faded(picture(1)), picture(1), mask)
+    add(restoration, 2, faded(picture(2)), picture(2))
+    (_, first), (_, second) = prepare(restoration)
+    assert np.array_equal(first.weight, mask[..., 0])
+    assert second.weight is None
+
+
+def test_a_picture_cut_off_after_it_was_accepted_is_an_error_and_before_it_is_a_reason(restoration):
+    add(restoration, 1, faded(picture(1)), picture(1))
+    add(restoration, 2, faded(picture(2)), picture(2))
+    prepare(restoration)
+    add(restoration, 3, faded(picture(3)), picture(3))
+    broken, late = (restoration.pairs()[index].reference for index in (1, 2))
+    whole = late.read_bytes()
+    late.write_bytes(whole[: len(whole) // 2])
+    assert len(prepare(restoration)) == 2
+    assert restoration.pairs()[2].state == "rejected"
+    assert str(late) in restoration.pairs()[2].reason
+    broken.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(WetgateError, match=r"0002.*reference\.exr"):
+        prepare(restoration)
+
+
+def test_no_pairs_and_no_usable_pair_are_sentences(restoration):
+    with pytest.raises(WetgateError, match="holds no pairs: add some"):
+        prepare(restoration)
+    add(restoration, 1, picture(1), picture(2))
+    with pytest.raises(WetgateError, match=r"No pair of .* can be used \(pair 1: scan and reference do not show"):
+        prepare(restoration)
+
+
+def test_what_a_killed_process_left_is_swept(restoration, tmp_path):
+    import socket
+
+    add(restoration, 1, faded(picture(1)), picture(1))
+    left = restoration.pairs()[0].folder / f".pair.wetgate-{socket.gethostname()}-99999999-0.json"
+    left.write_text("{}")
+    prepare(restoration)
+    assert not left.exists()
