@@ -188,8 +188,9 @@ class _Training:
     # Judge and train
 
     def _train(self, model: ColorModel) -> ColorModel:
-        from wetgate.training.loop import weights_of
+        from wetgate.training.loop import settle, weights_of
 
+        settle()
         self.device = _device(self.options.device)
         count = len(self.samples)
         parts = [list(range(part, count, min(count, MOST_PARTS))) for part in range(min(count, MOST_PARTS))]

@@ -87,6 +87,12 @@ class Job:
     device: str
 
 
+def settle() -> None:
+    """The same bits each time, from before the first sum. Crops are computed side by side instead of in threads."""
+    torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms loads the compiler: three seconds
+    torch.set_num_threads(1)
+
+
 def train(
     job: Job, state: State, fraction: Callable[[State], float], after_step: Callable[[State, float], None]
 ) -> State:
@@ -101,8 +107,6 @@ def train(
     Returns:
         The same state, trained.
     """
-    torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms loads the compiler: three seconds
-    torch.set_num_threads(1)
     lessons = [Lesson(s, w, job) for s, w in zip(job.training, job.training_weights, strict=True)]
     if not state.weights:
         first = context.initial_weights(job.width, job.seed + job.index)
