@@ -1,0 +1,75 @@
+"""Wetgate as its users run it: the command line, in processes of its own, on files."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from wetgate.errors import WetgateError
+from wetgate.evaluation.compare import Frame, Method
+from wetgate.images import Pixels, format_frames, open_source, write_image
+
+ROOT = Path(__file__).parents[1]
+NAME = "wetgate"
+
+
+def train_and_apply(
+    pairs: Mapping[int, tuple[Pixels, Pixels]],
+    scans: Mapping[int, Pixels],
+    *,
+    seconds: float,
+    protect: str,
+    seed: int = 0,
+) -> Method:
+    """`wetgate new`, `add`, `train` and `apply`; the method knows the frames of ``scans`` and no others.
+
+    Args:
+        pairs: scan and reference by frame number, display-referred.
+        scans: frames to restore; a number that is also in ``pairs`` is the same frame.
+        seconds: wall time of `train`.
+        protect: as `train` takes it.
+        seed: as `train` takes it.
+
+    Raises:
+        WetgateError: a command failed; the sentence is its own.
+    """
+    with tempfile.TemporaryDirectory(prefix="wetgate-benchmark-") as temporary:
+        folder = Path(temporary)
+        scan, reference, restored = (str(folder / name / f"{name}.####.exr") for name in ("scan", "reference", "new"))
+        for number, pixels in {**{n: pair[0] for n, pair in pairs.items()}, **scans}.items():
+            _write(scan, number, pixels)
+        for number, pair in pairs.items():
+            _write(reference, number, pair[1])
+        reel = str(folder / "reel.wetgate")
+        _run("new", reel, "--recipe", "color", "--encoding", "display")
+        _run("add", reel, "--scan", scan, "--reference", reference, "--frames", format_frames(sorted(pairs)))
+        begun = time.monotonic()
+        _run("train", reel, "--time", f"{seconds:g}s", "--protect", protect, "--seed", str(seed))
+        took = time.monotonic() - begun
+        _run("apply", reel, scan, restored, "--frames", format_frames(sorted(scans)))
+        with open_source(restored) as source:
+            answers = {number: source.read(number).pixels for number in scans}
+
+    def restore(frame: Frame) -> Pixels:
+        return answers[frame.number]
+
+    return Method(NAME, restore, None, took)
+
+
+def _write(pattern: str, number: int, pixels: Pixels) -> None:
+    path = Path(pattern.replace("####", f"{number:04d}"))
+    path.parent.mkdir(exist_ok=True)
+    write_image(path, pixels, bit_depth="float")
+
+
+def _run(*words: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "wetgate", words[0], "--json", *words[1:]]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise WetgateError(f"`wetgate {words[0]}` failed: {(done.stderr or done.stdout).strip()}")
