@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -29,7 +28,7 @@ def wait_until(condition) -> None:
     give_up = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < give_up, "it does not come"
-        os.sched_yield()
+        time.sleep(0.01)
 
 
 def test_from_frames_to_restored_frames(footage, tmp_path):
