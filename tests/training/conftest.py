@@ -39,8 +39,8 @@ def make_model() -> MakeModel:
             coefficients=coefficients,
             detail=np.array([0.3, 0.6, 0.3], np.float32),
             mean=np.array([0.5, 0.4, 0.6], np.float32),
-            scale=0.3,
         )
+        model = model.with_(scale=0.3 * model.scale)
         if with_kernels:
             seen = generator.random((400, 6), dtype=np.float32)
             missing = generator.normal(0, 0.05, (400, 3)).astype(np.float32)
