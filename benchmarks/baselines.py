@@ -201,19 +201,26 @@ def _block(before: int, after: int) -> nn.Sequential:
 def _copycat_style(pairs: Pairs, budget: Budget, protect: str) -> tuple[Network, int]:
     """Large crops, few at a time; the picture is drawn anew, not added to the scan."""
     network = EncoderDecoder(16, 4, False, *_statistics(pairs))
-    return _trained(network, pairs, budget, protect, crop=128, batch=3, jitter=None), _parameters(network)
+    return _trained(network, pairs, budget, protect, crop=128, batch=3)
 
 
 def _residual_unet(pairs: Pairs, budget: Budget, protect: str) -> tuple[Network, int]:
-    """Small crops, many at a time, each at an exposure a little off: what an engineer would try first."""
-    seen = _statistics(pairs)
-    network = EncoderDecoder(16, 3, True, *seen)
-    return _trained(network, pairs, budget, protect, crop=64, batch=8, jitter=0.1 * seen[1]), _parameters(network)
+    """Small crops, many at a time, each at an exposure a little off, the more so the fewer pairs there are."""
+    mean, deviation = _statistics(pairs)
+    network = EncoderDecoder(16, 3, True, mean, deviation)
+    return _trained(network, pairs, budget, protect, crop=64, batch=8, jitter=0.2 / len(pairs) * deviation)
 
 
 def _trained(
-    network: nn.Module, pairs: Pairs, budget: Budget, protect: str, *, crop: int, batch: int, jitter: Tensor | None
-) -> nn.Module:
+    network: nn.Module,
+    pairs: Pairs,
+    budget: Budget,
+    protect: str,
+    *,
+    crop: int,
+    batch: int,
+    jitter: Tensor | None = None,
+) -> tuple[Network, int]:
     """Mean absolute error on random crops, AdamW. jitter: [3] standard deviation of what is added to whole crops."""
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=1e-2, betas=(0.9, 0.99))
     stacks = [torch.cat([_tensor(scan), _tensor(reference)]) for scan, reference in pairs]
@@ -223,17 +230,13 @@ def _trained(
         with torch.autocast("cpu", torch.bfloat16):
             restored = network(shown)
         _step(optimizer, (_protected(restored, scan, protect) - reference).abs().mean(), 1e-3, share)
-    return network.eval()
+    return network.eval(), sum(parameter.numel() for parameter in network.parameters())
 
 
 def _statistics(pairs: Pairs) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation [3] of the scans."""
     pixels = torch.cat([_tensor(scan)[0].flatten(1) for scan, _ in pairs], 1)
     return pixels.mean(1), pixels.std(1) + 1e-3
-
-
-def _parameters(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def _crops(stacks: list[Tensor], size: int, batch: int) -> tuple[Tensor, Tensor]:
