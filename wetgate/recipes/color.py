@@ -46,6 +46,7 @@ VALIDATION_S = 3.0
 MOST_PARTS = 3
 SHOWN_PAIRS = 6
 REPORT_S, REPORT_S_PER_PAIR = 1.5, 0.8
+CONTEXT_PRIOR = 0.75
 SIMILAR = 1.02
 """A larger network may be this much worse on held-out pairs and is still taken, for what it keeps of the pairs."""
 
@@ -188,7 +189,7 @@ class _Training:
     # Judge and train
 
     def _train(self, model: ColorModel) -> ColorModel:
-        from wetgate.training.loop import settle, weights_of
+        from wetgate.training.loop import held_out_errors, settle, weights_of
 
         settle()
         self.device = _device(self.options.device)
@@ -220,7 +221,8 @@ class _Training:
                 state = self._run_job(job, f"judging context on held-out pairs, {number + 1} of {len(jobs)}")
                 self.progress.networks[f"{width}/{index}"] = weights_of(state)
                 self.progress.errors[f"context {width}"] = _sum(
-                    self.progress.errors.get(f"context {width}"), _errors_of(job, weights_of(state))
+                    self.progress.errors.get(f"context {width}"),
+                    held_out_errors(job, one, one.with_(context=weights_of(state), context_share=1.0), SHARES),
                 )
                 self._next_job()
         width, context_share = self._choose(widths, count)
@@ -246,9 +248,12 @@ class _Training:
 
     def _kernel_share(self, judged: Sequence[tuple[Sequence[int], ColorModel]]) -> float:
         """What held-out pairs say, drawn towards 1 by as much as two pairs would."""
+        from wetgate.training.loop import held_out_errors
+
         errors = None
         for part, one in judged:
-            errors = _sum(errors, _errors_of(self._job(0, one, part, 1), None))
+            job = self._job(0, one, part, 1)
+            errors = _sum(errors, held_out_errors(job, one.with_(kernel_share=0.0), one, SHARES))
         if errors is None:
             return 1.0
         self.progress.errors["kernels"] = errors
@@ -256,7 +261,11 @@ class _Training:
         return (count * SHARES[int(np.argmin(errors))] + 2.0) / (count + 2)
 
     def _choose(self, widths: Sequence[int], count: int) -> tuple[int, float]:
-        """The width of the network and how much of its answer is taken, drawn towards a half as by one pair."""
+        """The width of the network and how much of its answer is taken.
+
+        The share is drawn towards ``CONTEXT_PRIOR`` as by four pairs: a network judged after learning from fewer pairs,
+        and for less time, than it will have in the end is better than it seems.
+        """
         found = {width: self.progress.errors.get(f"context {width}") for width in widths}
         best = widths[0]
         for width in widths[1:]:
@@ -265,8 +274,8 @@ class _Training:
                 best = width
         errors = found[best]
         if errors is None:
-            return best, 0.5
-        return best, (count * SHARES[int(np.argmin(errors))] + 0.5) / (count + 1)
+            return best, CONTEXT_PRIOR
+        return best, (count * SHARES[int(np.argmin(errors))] + 4 * CONTEXT_PRIOR) / (count + 4)
 
     def _job(self, index: int, model: ColorModel, part: Sequence[int], width: int) -> Job:
         from wetgate.training.loop import Job
@@ -501,12 +510,6 @@ class _Clock:
 
     def skip(self, seconds: float) -> None:
         self._from += seconds
-
-
-def _errors_of(job: Job, weights: dict[str, Array] | None) -> list[float]:
-    from wetgate.training.loop import held_out_errors
-
-    return held_out_errors(job, weights, SHARES)
 
 
 def _sum(total: list[float] | None, more: list[float]) -> list[float]:

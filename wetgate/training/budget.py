@@ -14,7 +14,7 @@ JUDGING_SHARE = 0.4
 """Of the training: for the jobs that only find out, on held-out pairs, how much context is worth."""
 LARGE_FROM_S, LARGE_FROM_STEPS = 120.0, 3000
 """From here on there is time to try a larger network against the small one."""
-SMALL, LARGE = 12, 32
+SMALL, LARGE = 16, 32
 
 
 @dataclass

@@ -23,14 +23,15 @@ KERNEL_WIDTH, KERNEL_SURROUND, KERNEL_RIDGE = 0.5, 0.5, 0.1
 def first_model(samples: Sequence[Sample], encoding: str, protect: str) -> ColorModel:
     """The closed-form fit alone; needs no torch."""
     scan, target, importance = zip(*(_thinned(sample) for sample in samples), strict=True)
-    every = np.concatenate(scan)
+    every = np.float32(10) ** -np.concatenate(scan)
     model = ColorModel(
         encoding=encoding,
         protect=protect,
         coefficients=quadratic.fit(scan, target, importance),
         detail=LUMA,
+        shift=np.concatenate(target).mean(0) - np.concatenate(scan).mean(0),
         mean=every.mean(0),
-        scale=float(every.std()) + 1e-3,
+        scale=every.std(0) + np.float32(1e-3),
     )
     return model.with_(detail=_detail(samples, model))
 

@@ -1,12 +1,14 @@
 """The colour model: what happens to a frame between `frames` and `restored`, written once.
 
-The scan's density is split by a low-pass into colour and detail. Colour goes through the closed-form fit, and what
-kernels and context add to it at half resolution, where colour lives; detail comes back as it lay on the film. So no
-network ever draws a pixel, and grain stays grain.
+The scan's density is split by a low-pass into colour and detail. Colour goes through the closed-form fit and what
+kernels add to it; a context network gives a second opinion; both work at half resolution, where colour lives, and are
+mixed by what held-out pairs say. Detail comes back as it lay on the film. So no network ever draws a pixel, and grain
+stays grain. With ``protect="none"`` the fit is applied to every pixel, detail and all.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -41,8 +43,10 @@ class ColorModel:
         kernels: mends the fit, or None.
         kernel_share: how much of the kernels' answer is taken, 0-1, by held-out evidence.
         context: weights of the context network by name, empty where there is none.
-        context_share: as ``kernel_share``, for the context network.
-        mean, scale: [3] and a number, of the scan's density in the pairs: what the context network counts from.
+        context_share: how much of the restored colour is the context network's, 0-1; the rest is the fit's with its
+            kernels. The two answer independently, so that neither builds upon the other's mistakes.
+        shift: [3], from the scan's mean density to the reference's: what the context network adds to.
+        mean, scale: [3], of the scan's display values in the pairs: what the context network counts from.
     """
 
     encoding: str
@@ -53,11 +57,26 @@ class ColorModel:
     kernel_share: float = 1.0
     context: dict[str, Array] = field(default_factory=dict)
     context_share: float = 1.0
+    shift: Array = field(default_factory=lambda: np.zeros(3, np.float32))
     mean: Array = field(default_factory=lambda: np.zeros(3, np.float32))
-    scale: float = 1.0
+    scale: Array = field(default_factory=lambda: np.ones(3, np.float32))
 
     def with_(self, **changes: Any) -> ColorModel:
         return replace(self, **changes)
+
+    @property
+    def weight_of_context(self) -> float:
+        """The share of the context network's answer; 0 where there is no network."""
+        return self.context_share if self.context else 0.0
+
+    @property
+    def mixed_coefficients(self) -> Array:
+        """[10, 3]: the closed-form fit, and the shift that the context network adds to, by their shares."""
+        plain = np.zeros_like(self.coefficients)
+        plain[0] = self.shift
+        plain[1:4] = np.eye(3)
+        share = np.float32(self.weight_of_context)
+        return (1 - share) * self.coefficients + share * plain
 
 
 def gaussian(sigma: float) -> Array:
@@ -86,14 +105,16 @@ def features(ops: Any, half: Any) -> Any:
 
 
 def correction(ops: Any, half: Any, model: ColorModel) -> Any:
-    """What kernels and context add to the closed-form fit: density [N, 3, h, w], or None where they add nothing."""
+    """What kernels and context add at half resolution: density [N, 3, h, w], or None where they add nothing."""
     parts = []
-    if model.kernels is not None and model.kernel_share > 0:
+    kernel_share = model.kernel_share * (1 - model.weight_of_context)
+    if model.kernels is not None and kernel_share > 0:
         mended = kernels.apply(ops, features(ops, half), model.kernels)
-        parts.append(ops.affine(mended, model.kernel_share, 0.0))
-    if model.context and model.context_share > 0:
-        seen = context.apply(ops, half, model.context, model.mean, model.scale)
-        parts.append(ops.affine(seen, model.context_share, 0.0))
+        parts.append(ops.affine(mended, kernel_share, 0.0))
+    if model.weight_of_context > 0:
+        values = ops.exp(ops.affine(half, -math.log(10), 0.0))
+        seen = context.apply(ops, values, model.context, model.mean, model.scale)
+        parts.append(ops.affine(seen, model.weight_of_context, 0.0))
     if not parts:
         return None
     return parts[0] if len(parts) == 1 else ops.add(*parts)
@@ -104,13 +125,15 @@ def forward(ops: Any, frames: Any, model: ColorModel) -> Any:
     padded = ops.pad_to_multiple(frames, MULTIPLE)
     density = to_density(ops, padded, model.encoding)
     low = blur(ops, density, LOW_PASS)
-    colour = quadratic.apply(ops, low, model.coefficients)
+    keeps_detail = model.protect != "none"
+    restored = quadratic.apply(ops, low if keeps_detail else density, model.mixed_coefficients)
     added = correction(ops, ops.shrink(low), model)
     if added is not None:
-        colour = ops.add(colour, ops.enlarge(added))
-    mixture = np.ascontiguousarray(np.broadcast_to(model.detail[None, :, None, None], (3, 3, 1, 1)))
-    detail = ops.convolve(ops.subtract(density, low), mixture)
-    restored = from_density(ops, ops.add(colour, detail), model.encoding)
+        restored = ops.add(restored, ops.enlarge(added))
+    if keeps_detail:
+        mixture = np.ascontiguousarray(np.broadcast_to(model.detail[None, :, None, None], (3, 3, 1, 1)))
+        restored = ops.add(restored, ops.convolve(ops.subtract(density, low), mixture))
+    restored = from_density(ops, restored, model.encoding)
     if model.protect == "luma":
         change = ops.convolve(ops.subtract(padded, restored), LUMA[None, :, None, None])
         restored = ops.add(restored, change)

@@ -1,8 +1,8 @@
 """The context network: what a colour is can depend on what the thing is.
 
-A small encoder-decoder at half resolution sees the scan's density over some hundred pixels around and adds a bounded
-correction to the density that the closed-form fit and the kernels give. It starts as "add nothing". It never sees or
-draws full-resolution detail.
+A small encoder-decoder at half resolution sees the scan over some hundred pixels around and adds a bounded correction
+to the scan's density, shifted by what the pairs differ on average. It starts as "add nothing". It never sees or draws
+full-resolution detail.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 LEVELS = 3
-BOUND = 0.5
+BOUND = 1.0
 """Largest correction, in density."""
 
 
@@ -48,15 +48,16 @@ def initial_weights(width: int, seed: int) -> dict[str, Array]:
     return weights
 
 
-def apply(ops: Any, density: Any, weights: dict[str, Any], mean: Array, scale: float) -> Any:
-    """Density to add [N, 3, h, w] for a half-resolution density [N, 3, h, w]; h and w multiples of 4.
+def apply(ops: Any, values: Any, weights: dict[str, Any], mean: Array, scale: Array) -> Any:
+    """Density to add [N, 3, h, w] for half-resolution display values [N, 3, h, w]; h and w multiples of 4.
 
     Args:
         ops: where to compute (:mod:`wetgate.training.operations`).
-        density: low-passed density of the scan.
+        values: ``10**-density`` of the scan's low-passed density: small differences between light colours, which tell
+            things apart, count there for more than those between blacks.
         weights: of :func:`initial_weights`, trained.
-        mean: [3], of the scan's density in the pairs.
-        scale: its standard deviation.
+        mean, scale: [3], of these values in the pairs, and its standard deviation: a layer that has faded to
+            little contrast speaks as loudly as the others.
     """
 
     def layer(x: Any, name: str) -> Any:
@@ -65,8 +66,8 @@ def apply(ops: Any, density: Any, weights: dict[str, Any], mean: Array, scale: f
     def block(x: Any, name: str) -> Any:
         return ops.leaky(layer(ops.leaky(layer(x, f"{name}.a")), f"{name}.b"))
 
-    gain = np.float32(1 / scale)
-    x = ops.enter_network(ops.affine(density, gain, (-mean * gain)[:, None, None]))
+    gain = (1 / scale).astype(np.float32)
+    x = ops.enter_network(ops.affine(values, gain[:, None, None], (-mean * gain)[:, None, None]))
     seen = []
     for level in range(LEVELS):
         x = block(x if level == 0 else ops.shrink(x), f"down{level}")

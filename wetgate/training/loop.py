@@ -27,17 +27,17 @@ from wetgate.training.torch_operations import Torch, tensor
 
 Array = NDArray[np.float32]
 
-RATE = 3e-3
+RATE = 1e-3
 DECAY = 1e-2
 MOMENTS = (0.9, 0.99)
 EPSILON = 1e-8
 BATCH, PARTS = 8, 2
 """Crops of a step, and the equal parts of them that are computed side by side, one thread each: on few cores this
 beats threads inside every operation several times over."""
-CROP = 96
+CROP = 64
 WARM_UP_STEPS = 20
-EXPOSURE_NOISE, PIXEL_NOISE = 0.15, 0.075
-"""Of the drawn crops, in standard deviations of the scan's density: the network must not lean on either."""
+EXPOSURE_NOISE = 0.1
+"""Of each drawn crop's layers, in their standard deviations: the network must not lean on absolute values."""
 VALIDATION_SIDE = 384
 SNAPSHOT_STEPS = 50
 DIVERGED = 10.0
@@ -141,17 +141,14 @@ def train(
 
 
 class Lesson:
-    """A sample on the training device, with what fit and kernels already answer."""
+    """A sample on the training device, with what the network adds to."""
 
     def __init__(self, sample: Sample, weight: Array, job: Job) -> None:
         with torch.no_grad():
             half = tensor(sample.scan)
-            ops = Torch()
-            base = quadratic.apply(ops, half, job.model.coefficients)
-            added = correction(ops, half, job.model.with_(context={}))
-            base = base if added is None else base + added
+            base = half + torch.from_numpy(job.model.shift).view(1, 3, 1, 1)
             target = torch.pow(10.0, -tensor(sample.target))
-        self.picture = torch.cat([half, base, target, tensor(weight[..., None])], 1)[0].to(job.device)
+        self.picture = torch.cat([torch.pow(10.0, -half), base, target, tensor(weight[..., None])], 1)[0].to(job.device)
 
 
 def weights_of(state: State) -> dict[str, Array]:
@@ -173,29 +170,30 @@ def from_checkpoint(data: bytes | Path) -> State:
     return State(**torch.load(source, map_location="cpu", weights_only=True))
 
 
-def held_out_errors(job: Job, weights: dict[str, Array] | None, shares: Sequence[float]) -> list[float]:
-    """Weighted mean squared display error on the held-out samples, for each share of what is judged.
+def held_out_errors(job: Job, without: ColorModel, only: ColorModel, shares: Sequence[float]) -> list[float]:
+    """Weighted mean squared display error on the middle of the held-out samples, for each share of ``only``.
 
-    Judged is the context network where ``weights`` are given, else the kernels.
+    Densities are mixed in a straight line between the answers of the two models.
     """
     totals = np.zeros(len(shares))
     mass = 0.0
     ops = Torch()
+
+    def answer(half: Tensor, model: ColorModel) -> Tensor:
+        restored: Tensor = quadratic.apply(ops, half, model.mixed_coefficients)
+        added = correction(ops, half, model)
+        return restored if added is None else restored + added
+
     with torch.no_grad():
         for sample, weight in zip(job.held_out, job.held_out_weights, strict=True):
-            half = tensor(sample.scan)
-            base = quadratic.apply(ops, half, job.model.coefficients)
-            target, trust = torch.pow(10.0, -tensor(sample.target)), tensor(weight[..., None])
-            if weights is None:
-                added = correction(ops, half, job.model.with_(context={}, kernel_share=1.0))
-            else:
-                kernels_part = correction(ops, half, job.model.with_(context={}))
-                base = base if kernels_part is None else base + kernels_part
-                added = context.apply(ops, half, weights, job.model.mean, job.model.scale)
+            rows, columns = (_middle(side) for side in weight.shape)
+            half, trust = tensor(sample.scan[rows, columns]), tensor(weight[rows, columns, None])
+            target = torch.pow(10.0, -tensor(sample.target[rows, columns]))
+            first, last = answer(half, without), answer(half, only)
             mass += float(trust.sum())
             for index, share in enumerate(shares):
-                answer = base if added is None else base + share * added
-                totals[index] += float((trust * _error(answer, target, job.model.protect) ** 2).sum())
+                error = _error((1 - share) * first + share * last, target, only.protect)
+                totals[index] += float((trust * error**2).sum())
     return [float(total / max(mass, 1e-9)) for total in totals]
 
 
@@ -211,33 +209,32 @@ def validation(job: Job, state: State) -> float | None:
                 **{**vars(sample), "scan": sample.scan[rows, columns], "target": sample.target[rows, columns]}
             )
             picture = Lesson(part, weight[rows, columns], job).picture[None]
-            total += float(_squared(job, state.weights, picture).sum())
+            total += float((picture[:, 9:] * _errors(job, state.weights, picture) ** 2).sum())
             mass += float(picture[:, 9].sum())
     return math.sqrt(total / max(mass, 1e-9))
 
 
 def _draw(lessons: Sequence[Lesson], generator: np.random.Generator, job: Job) -> Tensor:
-    """A batch of crops, turned and mirrored at random, their scans a little noisy."""
+    """A batch of crops, mirrored left to right at random (skies stay above), their layers a little shifted."""
     side = min(CROP, *(min(lesson.picture.shape[1:]) for lesson in lessons)) // STEP * STEP
     crops = []
     for _ in range(BATCH):
         picture = lessons[int(generator.integers(len(lessons)))].picture
         top, left = (generator.integers(length - side + 1) for length in picture.shape[1:])
-        crop = torch.rot90(picture[:, top : top + side, left : left + side], int(generator.integers(4)), (1, 2))
+        crop = picture[:, top : top + side, left : left + side]
         crops.append(crop.flip(2) if generator.integers(2) else crop)
     batch = torch.stack(crops)
-    exposure = generator.standard_normal((BATCH, 3, 1, 1), np.float32) * EXPOSURE_NOISE
-    noise = exposure + generator.standard_normal((BATCH, 3, side, side), np.float32) * PIXEL_NOISE
-    batch[:, :3] += torch.from_numpy(noise * np.float32(job.model.scale)).to(job.device)
+    shift = generator.standard_normal((BATCH, 3, 1, 1), np.float32) * EXPOSURE_NOISE * job.model.scale[:, None, None]
+    batch[:, :3] += torch.from_numpy(shift).to(job.device)
     return batch.contiguous(memory_format=torch.channels_last)
 
 
 def _gradients(job: Job, weights: dict[str, Tensor], batch: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """Mean weighted squared error of a batch, and its gradients by the weights."""
+    """Mean weighted absolute error of a batch, and its gradients by the weights."""
     mass = batch[:, 9].sum().clamp_min(1e-6)
 
     def part(crops: Tensor) -> tuple[Tensor, ...]:
-        loss = _squared(job, weights, crops).sum() / mass
+        loss = (crops[:, 9:] * _errors(job, weights, crops).abs()).sum() / mass
         return (loss.detach(), *torch.autograd.grad(loss, list(weights.values())))
 
     parts = list(_side_by_side().map(part, batch.chunk(PARTS if job.device == "cpu" else 1)))
@@ -250,13 +247,12 @@ def _side_by_side() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(PARTS)
 
 
-def _squared(job: Job, weights: dict[str, Tensor], picture: Tensor) -> Tensor:
-    """Weighted squared display errors of pictures [N, 10, h, w]: scan, answer so far, target, weight."""
+def _errors(job: Job, weights: dict[str, Tensor], picture: Tensor) -> Tensor:
+    """Display errors of pictures [N, 10, h, w]: scan, answer so far, target, weight."""
     kind = torch.bfloat16 if _gains_from_bfloat16(job.device) else torch.float32
     with torch.autocast(job.device, kind, enabled=kind != torch.float32):
         added = context.apply(Torch(), picture[:, :3], weights, job.model.mean, job.model.scale)
-    error = _error(picture[:, 3:6] + added.float(), picture[:, 6:9], job.model.protect)
-    return picture[:, 9:] * error**2
+    return _error(picture[:, 3:6] + added.float(), picture[:, 6:9], job.model.protect)
 
 
 def _error(density: Tensor, target: Tensor, protect: str) -> Tensor:
