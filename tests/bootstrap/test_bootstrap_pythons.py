@@ -76,4 +76,3 @@ def test_old_pythons_can_read_the_file(version, bootstrap):
     result = subprocess.run([command, "bootstrap.py", "--help"], cwd=bootstrap.ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "python3 bootstrap.py demo" in result.stdout
-

@@ -165,7 +165,13 @@ def test_killed_at_random_moments_it_comes_to_the_same(model, scan, tmp_path):
 
 def test_interrupted_it_stops_cleanly_and_goes_on(model, scan, tmp_path):
     output = tmp_path / "restored"
-    process = subprocess.Popen(command(model, scan, output), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command(model, scan, output),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a background shell ignores it
+    )
     wait_for_frames(process, output, 3)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)

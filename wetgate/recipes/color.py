@@ -46,7 +46,6 @@ VALIDATION_S = 3.0
 MOST_PARTS = 3
 SHOWN_PAIRS = 6
 REPORT_S, REPORT_S_PER_PAIR = 1.5, 0.8
-CONTEXT_PRIOR = 0.75
 SIMILAR = 1.02
 """A larger network may be this much worse on held-out pairs and is still taken, for what it keeps of the pairs."""
 
@@ -226,6 +225,9 @@ class _Training:
                 )
                 self._next_job()
         width, context_share = self._choose(widths, count)
+        if context_share == 0:
+            self.judged, self.steps = judged, 0
+            return model
         if len(self.progress.planned) == len(jobs):
             self.progress.planned.append(self.budget.of_final())
         job = self._job(len(jobs), model, [], width)
@@ -261,10 +263,10 @@ class _Training:
         return (count * SHARES[int(np.argmin(errors))] + 2.0) / (count + 2)
 
     def _choose(self, widths: Sequence[int], count: int) -> tuple[int, float]:
-        """The width of the network and how much of its answer is taken.
+        """The width of the network and how much of its answer is taken; 0 where no pair could judge it.
 
-        The share is drawn towards ``CONTEXT_PRIOR`` as by four pairs: a network judged after learning from fewer pairs,
-        and for less time, than it will have in the end is better than it seems.
+        A network that learned from fewer pairs, and for less time, than it will have in the end is better than it
+        seems: as by four pairs, its share is drawn up to how near it comes, alone, to the best mixture.
         """
         found = {width: self.progress.errors.get(f"context {width}") for width in widths}
         best = widths[0]
@@ -274,8 +276,9 @@ class _Training:
                 best = width
         errors = found[best]
         if errors is None:
-            return best, CONTEXT_PRIOR
-        return best, (count * SHARES[int(np.argmin(errors))] + 4 * CONTEXT_PRIOR) / (count + 4)
+            return best, 0.0
+        alone = min(errors) / max(errors[-1], 1e-12)
+        return best, (count * SHARES[int(np.argmin(errors))] + 4 * alone) / (count + 4)
 
     def _job(self, index: int, model: ColorModel, part: Sequence[int], width: int) -> Job:
         from wetgate.training.loop import Job
@@ -417,7 +420,7 @@ class _Training:
         chosen = {
             "kernel_share": round(model.kernel_share, 3),
             "context_share": round(model.context_share, 3),
-            "context_width": int(model.context["down0.a.weight"].shape[0]),
+            "context_width": int(model.context["down0.a.weight"].shape[0]) if model.context else 0,
             "detail_gain": round(float(model.detail.sum()), 3),
             "steps": self.steps,
         }
