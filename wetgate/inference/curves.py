@@ -1,0 +1,138 @@
+"""Exposure curves: what is added to the density of each frame so that a flickering scan stands steady.
+
+They are measured by :mod:`wetgate.pairing.deflicker` and applied here, before a model sees the frame, with
+numpy alone.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wetgate.errors import WetgateError
+from wetgate.images import ENCODINGS
+
+Array = NDArray[np.float32]
+Curve = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
+"""For red, green and blue: ``(offset, gain)``; density D becomes ``D + offset + gain * D``."""
+
+SCHEMA = 1
+STILL: Curve = ((0.0, 0.0), (0.0, 0.0), (0.0, 0.0))
+
+_FLARE = {"display": 1 / 64, "linear": 1 / 1024}
+_SCALE = {"display": 1.0, "linear": 1 / 2.2, "log": 2.046 / 0.6 / 2.2}
+_ROWS = 128
+
+
+def density_of(values: Array, encoding: str) -> Array:
+    """Density float32 of encoded values, any shape: the scale of :mod:`wetgate.training.density`."""
+    scale = np.float32(_SCALE[encoding])
+    if encoding == "log":
+        return scale - scale * values
+    flare = np.float32(_FLARE[encoding])
+    density = np.log10(np.maximum(values, 0) + flare) * -scale
+    density += np.minimum(values, 0) * (-scale / (flare * np.float32(math.log(10))))
+    return density
+
+
+def values_of(density: Array, encoding: str) -> Array:
+    """The inverse of :func:`density_of`."""
+    scale = np.float32(_SCALE[encoding])
+    if encoding == "log":
+        return 1 - density / scale
+    flare = np.float32(_FLARE[encoding])
+    black = -scale * np.log10(flare)
+    values = np.exp(np.minimum(density, black) * (np.float32(-math.log(10)) / scale)) - flare
+    values -= np.maximum(density - black, 0) * (flare * np.float32(math.log(10)) / scale)
+    return values
+
+
+@dataclass(frozen=True)
+class Curves:
+    """The curves of one scan.
+
+    Attributes:
+        encoding: of the scan.
+        frames: the :data:`Curve` of each frame, by number.
+        shots: first and last frame of each shot, ascending; frames of different shots were never compared.
+        scan: what tells the scan that was measured from others (see :func:`wetgate.pairing.deflicker.identity`).
+    """
+
+    encoding: str
+    frames: Mapping[int, Curve]
+    shots: tuple[tuple[int, int], ...] = ()
+    scan: str = field(default="", compare=False)
+
+    def of(self, frame: int) -> Curve:
+        """The curve of ``frame``.
+
+        Raises:
+            WetgateError: ``frame`` was not measured.
+        """
+        try:
+            return self.frames[frame]
+        except KeyError:
+            raise WetgateError(f"The exposure curves know no frame {frame}: measure them for the whole scan.") from None
+
+    def steady(self, frame: int, pixels: Array) -> Array:
+        """``frame`` at the exposure of its neighbours: float32 [H, W, 3], the scan's own array where nothing is due.
+
+        Raises:
+            WetgateError: ``frame`` was not measured.
+        """
+        curve = self.of(frame)
+        if curve == STILL:
+            return pixels
+        offset, gain = (np.array(column, np.float32) for column in zip(*curve, strict=True))
+        steadied = np.empty_like(pixels)
+        for top in range(0, len(pixels), _ROWS):
+            density = density_of(pixels[top : top + _ROWS], self.encoding)
+            density *= 1 + gain
+            density += offset
+            steadied[top : top + _ROWS] = values_of(density, self.encoding)
+        return steadied
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-able dict that :meth:`from_json` reads."""
+        return {
+            "schema": SCHEMA,
+            "scan": self.scan,
+            "encoding": self.encoding,
+            "shots": [list(shot) for shot in self.shots],
+            "frames": {str(frame): [list(channel) for channel in curve] for frame, curve in self.frames.items()},
+        }
+
+    @classmethod
+    def from_json(cls, value: Any) -> Curves:
+        """The curves in what :meth:`to_json` gave.
+
+        Raises:
+            WetgateError: it is of another schema, or damaged.
+        """
+        try:
+            if value["schema"] != SCHEMA or value["encoding"] not in ENCODINGS:
+                raise ValueError("another schema")
+            frames = {int(frame): _curve(channels) for frame, channels in value["frames"].items()}
+            shots = tuple((int(first), int(last)) for first, last in value["shots"])
+            return cls(value["encoding"], frames, shots, str(value["scan"]))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise WetgateError("The exposure curves are damaged or of another version: measure them again.") from error
+
+    def dumps(self) -> str:
+        """As a text of JSON, a line per frame."""
+        whole = self.to_json()
+        frames = ",\n".join(f'  "{frame}": {json.dumps(curve)}' for frame, curve in whole.pop("frames").items())
+        return json.dumps(whole)[:-1] + ', "frames": {\n' + frames + "\n}}\n"
+
+
+def _curve(channels: Any) -> Curve:
+    red, green, blue = ((float(offset), float(gain)) for offset, gain in channels)
+    if not all(math.isfinite(number) for channel in (red, green, blue) for number in channel):
+        raise ValueError("not a number")
+    return red, green, blue
