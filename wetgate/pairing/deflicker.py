@@ -46,10 +46,14 @@ REACH = 12
 ONE_SIDED = 3.0
 """A line through one side is taken where its residuals are so much smaller, in variance."""
 
+ONE_SIDED_FRAMES = 8
+LEAST_FRAMES = 5
+"""In a shorter shot nobody can tell flicker from change."""
+
 _TILES = (4, 4)
-_GAIN_PRIOR = 0.05
+_FLAT = 0.01
 _NOISE = 1e-4
-_FLICKER_AT_MOST = (4.0, 8.0)
+_FLICKER_AT_MOST = (5.0, 10.0)
 _DIGITS = 5
 
 
@@ -176,17 +180,19 @@ def curves_of_shot(changes: Sequence[Change], tones: Floats) -> list[Curve]:
         changes: from each frame to the next.
         tones: [2, 3] a dark and a light density of each channel, between which the line is held.
     """
-    if not changes:
-        return [STILL]
+    if len(changes) < LEAST_FRAMES - 1:
+        return [STILL] * (len(changes) + 1)
     tones = np.maximum(tones, tones[:1] + np.array([[0.0], [0.05]]))
     at = np.stack([np.ones_like(tones), tones], axis=-1)  # [2, 3, 2]
     lines = np.stack([change.line for change in changes])
     covariances = np.stack([change.covariance for change in changes])
     steps = np.einsum("acj,ncj->nac", at, lines).reshape(-1, 6)
     doubts = np.einsum("aci,ncij,acj->nac", at, covariances, at).reshape(-1, 6)
-    levels = np.concatenate([np.zeros((1, 6)), np.cumsum(_believed(steps, doubts), axis=0)])
-    flicker = levels - steady_level(levels)
-    spread = 1.4826 * np.median(np.abs(flicker), axis=0) + 10 * _NOISE
+    spread = _spread(steps)
+    true = np.maximum(2 * spread**2 - np.median(doubts, axis=0), 0)
+    believed = steps * true / (true + doubts + _NOISE**2)
+    levels = np.concatenate([np.zeros((1, 6)), np.cumsum(believed, axis=0)])
+    flicker = levels - spread * steady_level(levels / spread)
     excess = (np.abs(flicker) / spread).max(axis=1, keepdims=True)
     low, high = _FLICKER_AT_MOST
     dark, light = np.moveaxis((-flicker * np.clip((high - excess) / (high - low), 0, 1)).reshape(-1, 2, 3), 1, 0)
@@ -197,22 +203,26 @@ def curves_of_shot(changes: Sequence[Change], tones: Floats) -> list[Curve]:
 
 
 def steady_level(levels: Floats) -> Floats:
-    """[n, k] levels without what is quick: local lines; steps and slow changes stay."""
+    """Levels [n, k], in units of their flicker, without what is quick: local lines; steps and slow changes stay."""
     count = len(levels)
     reach = np.arange(-2 * REACH, 2 * REACH + 1)
     centred = np.exp(-0.5 * (reach / (REACH / 2)) ** 2) * (np.abs(reach) <= REACH)
     one_sided = np.exp(-0.5 * (reach / REACH) ** 2)
     best = np.zeros_like(levels)
-    least = np.full(count, np.inf)
-    for weights, handicap in ((centred, 1.0), (one_sided * (reach <= 0), ONE_SIDED), (one_sided * (reach >= 0), ONE_SIDED)):
-        fitted, variance = _local_lines(levels, reach, weights)
-        score = handicap * (variance.sum(axis=1) + levels.shape[1] * _NOISE**2)
-        better = score < least
-        best[better], least[better] = fitted[better], score[better]
+    smallest = np.full(count, np.inf)
+    for weights, handicap, least in (
+        (centred, 1.0, LEAST_FRAMES),
+        (one_sided * (reach <= 0), ONE_SIDED, ONE_SIDED_FRAMES),
+        (one_sided * (reach >= 0), ONE_SIDED, ONE_SIDED_FRAMES),
+    ):
+        fitted, variance = _local_lines(levels, reach, weights, least)
+        score = handicap * (variance.sum(axis=1) + 0.1)
+        better = score < smallest
+        best[better], smallest[better] = fitted[better], score[better]
     return best
 
 
-def _local_lines(levels: Floats, reach: NDArray[np.int64], weights: Floats) -> tuple[Floats, Floats]:
+def _local_lines(levels: Floats, reach: NDArray[np.int64], weights: Floats, least: int) -> tuple[Floats, Floats]:
     """A weighted line around each frame: its value there, and the mean square of the residuals, both [n, k]."""
     index = np.arange(len(levels))[:, None] + reach
     w = np.where((index >= 0) & (index < len(levels)), weights, 0.0)
@@ -221,19 +231,19 @@ def _local_lines(levels: Floats, reach: NDArray[np.int64], weights: Floats) -> t
     m0, m1 = ((w * reach**power)[..., None] * y for power in range(2))
     m0, m1, m2 = m0.sum(axis=1), m1.sum(axis=1), (w[..., None] * y * y).sum(axis=1)
     determinant = moments[0] * moments[2] - moments[1] ** 2
-    enough = (w > 0).sum(axis=1) >= 5
+    enough = (w > 0).sum(axis=1) >= least
     safe = np.where(enough, determinant, 1.0)[:, None]
     value = (moments[2][:, None] * m0 - moments[1][:, None] * m1) / safe
     slope = (moments[0][:, None] * m1 - moments[1][:, None] * m0) / safe
-    residual = np.maximum(m2 - value * m0 - slope * m1, 0) / moments[0][:, None]
+    free = moments[0] * (1 - 2 / np.maximum(moments[0] ** 2 / (w * w).sum(axis=1), 3))
+    residual = np.maximum(m2 - value * m0 - slope * m1, 0) / free[:, None]
     return levels + np.where(enough[:, None], value, 0.0), np.where(enough[:, None], residual, np.inf)
 
 
-def _believed(steps: Floats, doubts: Floats) -> Floats:
-    """Steps [n, k] drawn towards none by how their doubts (variances) compare with flicker of the shot."""
-    usual = (1.4826 * np.median(np.abs(steps - np.median(steps, axis=0)), axis=0)) ** 2
-    flicker = np.maximum(usual - np.median(doubts, axis=0), 0)
-    return steps * flicker / (flicker + doubts + _NOISE**2)
+def _spread(steps: Floats) -> Floats:
+    """[k] standard deviation of the flicker behind steps [n, k], as if each frame's were new: blind to steady change."""
+    turns = np.diff(steps, axis=0)
+    return 1.4826 / np.sqrt(6) * np.median(np.abs(turns), axis=0) + _NOISE
 
 
 def _laid_over(before: Look, after: Look) -> tuple[Array, float]:
@@ -258,7 +268,6 @@ def _robust_line(x: Floats, y: Floats, doubt: Floats, regions: NDArray[np.int64]
     centre = x.mean()
     x = x - centre
     line = np.array([np.median(y), 0.0])
-    prior = np.diag([0.0, 1.0])
     moments = np.zeros((1, 5))
     for _ in range(6):
         residual = (y - line[0] - line[1] * x) / doubt
@@ -266,8 +275,8 @@ def _robust_line(x: Floats, y: Floats, doubt: Floats, regions: NDArray[np.int64]
         weight = np.clip(1 - (residual / (4.0 * scale)) ** 2, 0, None) ** 2 / doubt**2
         parts = (weight, weight * x, weight * x * x, weight * y, weight * x * y)
         moments = np.stack([np.bincount(regions, part) for part in parts], axis=1)
-        line = _solve(moments.sum(axis=0), prior)
-    without = np.stack([_solve(moments.sum(axis=0) - region, prior) for region in moments])
+        line = _solve(moments.sum(axis=0))
+    without = np.stack([_solve(moments.sum(axis=0) - region) for region in moments])
     count = len(without)
     apart = without - without.mean(axis=0)
     covariance = apart.T @ apart * (count - 1) / count
@@ -275,10 +284,9 @@ def _robust_line(x: Floats, y: Floats, doubt: Floats, regions: NDArray[np.int64]
     return shift @ line, shift @ covariance @ shift.T
 
 
-def _solve(moments: Floats, prior: Floats) -> Floats:
+def _solve(moments: Floats) -> Floats:
     w, wx, wxx, wy, wxy = moments
-    # the gain is held towards none as by 2 % of the places at its usual size
-    matrix = np.array([[w, wx], [wx, wxx]]) + prior * (0.02 * w * (0.02 / _GAIN_PRIOR) ** 2) + 1e-12 * np.eye(2)
+    matrix = np.array([[w, wx], [wx, wxx + w * _FLAT**2]]) + 1e-12 * np.eye(2)
     return np.linalg.solve(matrix, np.array([wy, wxy]))
 
 
