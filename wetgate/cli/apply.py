@@ -9,10 +9,12 @@ from typing import Any
 
 from wetgate.cli.progress import Progress
 from wetgate.errors import WetgateError
-from wetgate.images import open_sink, open_source, parse_frames
-from wetgate.inference.sequences import apply
+from wetgate.images import Source, open_sink, open_source, parse_frames
+from wetgate.inference.curves import Curves, kept
+from wetgate.inference.sequences import apply, chosen
 from wetgate.inference.session import DEVICES, Session
 from wetgate.project import open_restoration
+from wetgate.records import receipts
 
 HELP = "Run a model over a sequence or a video. Interrupted or killed, the same command goes on where it was."
 EPILOG = """A PATTERN is a folder, a sequence such as shot.####.dpx or shot.%04d.dpx, one picture, or a video.
@@ -29,6 +31,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("output", metavar="OUTPUT", help="where the restored pictures go")
     parser.add_argument("--frames", metavar="FRAMES", help="which frames (default: all)")
     parser.add_argument("--mask", metavar="PATTERN", help="restore only where these pictures, or this one, are white")
+    parser.add_argument(
+        "--steady",
+        action="store_true",
+        help="take flicker out first: the exposure of the whole scan is measured once, then each frame is steadied "
+        "before the model sees it; real changes of light stay",
+    )
     parser.add_argument("--change-map", metavar="DIR", help="also write what was changed: pictures and figures")
     parser.add_argument("--device", choices=DEVICES, default="auto", help="where to compute (default: auto)")
     parser.add_argument(
@@ -47,8 +55,9 @@ def run(arguments: Namespace) -> dict[str, Any]:
     with contextlib.ExitStack() as opened:
         source = opened.enter_context(open_source(arguments.scan))
         mask = opened.enter_context(open_source(arguments.mask)) if arguments.mask is not None else None
-        frames = parse_frames(arguments.frames) if arguments.frames is not None else list(source.frames)
+        frames = chosen(source, parse_frames(arguments.frames) if arguments.frames is not None else None)
         sink = open_sink(arguments.output, source)
+        curves = _curves(source, session.card.encoding, sink.path(frames[0]), arguments) if arguments.steady else None
         progress = opened.enter_context(Progress(len(frames), "frames", quiet=arguments.json))
         result = apply(
             session,
@@ -56,6 +65,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
             sink,
             frames=frames,
             mask=mask,
+            curves=curves,
             change_map=Path(arguments.change_map) if arguments.change_map is not None else None,
             tile=arguments.tile,
             progress=progress.update,
@@ -68,6 +78,9 @@ def describe(result: dict[str, Any]) -> str:
     if result["kept"]:
         made += f" ({result['kept']} were done already)"
     lines = [f"{made} into {result['output']}, on {result['device']}."]
+    if result["steadied"]:
+        steadied = result["steadied"]
+        lines.append(f"Steadied before: {steadied['frames']} frames, by at most {steadied['largest']:.3f} density.")
     changes = result["changes"]
     lines.append(
         f"Changed: {changes['share']:.1%} of the pixels, by {changes['mean']:.4f} on average, "
@@ -78,6 +91,18 @@ def describe(result: dict[str, Any]) -> str:
         least = min(coverage, key=coverage.__getitem__)
         lines.append(f"Least like the training pairs: frame {least} (coverage {coverage[least]:.0%}).")
     return "\n".join([*lines, *result["notes"]])
+
+
+def _curves(source: Source, encoding: str, output: Path, arguments: Namespace) -> Curves:
+    """The scan's exposure curves, kept beside the receipts so that a resumed run gives the same bits."""
+
+    def measure() -> Curves:
+        from wetgate.pairing import deflicker
+
+        with Progress(len(source.frames), "frames measured", quiet=arguments.json) as progress:
+            return deflicker.measure(source, encoding or "display", follow=progress.update)
+
+    return kept(output.parent / receipts.FOLDER, source, encoding or "display", measure)
 
 
 def _tile(text: str) -> int | None:

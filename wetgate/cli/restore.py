@@ -29,6 +29,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--encoding", choices=ENCODINGS, default="display", help="of the pictures (default: display)")
     parser.add_argument("--time", default="60s", metavar="60s", help="how long the training may take (default: 60s)")
     parser.add_argument("--protect", choices=("grain", "luma", "none"), default="grain")
+    parser.add_argument("--no-steady", action="store_true", help="leave the scan's flicker as it is")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
 
 
@@ -49,7 +50,9 @@ def run(arguments: Namespace) -> dict[str, Any]:
             f"The training was stopped. Go on with `wetgate train {folder} --resume`, then "
             f"`wetgate apply {folder} {arguments.scan} {output}`."
         )
-    applied = invoke(["apply", str(folder), arguments.scan, str(output), "--device", arguments.device, *machine])
+    finish = [] if arguments.no_steady else ["--steady"]
+    pictures = [arguments.scan, str(output)]
+    applied = invoke(["apply", str(folder), *pictures, "--device", arguments.device, *finish, *machine])
     return {"folder": str(folder), "trained": trained, "applied": applied, "exit_code": applied.get("exit_code", 0)}
 
 

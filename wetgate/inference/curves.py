@@ -6,17 +6,21 @@ numpy alone.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wetgate.errors import WetgateError
-from wetgate.images import ENCODINGS
+from wetgate.files import make_folder, write_bytes
+from wetgate.images import ENCODINGS, Source
 
 Array = NDArray[np.float32]
 Curve = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
@@ -61,7 +65,7 @@ class Curves:
         encoding: of the scan.
         frames: the :data:`Curve` of each frame, by number.
         shots: first and last frame of each shot, ascending; frames of different shots were never compared.
-        scan: what tells the scan that was measured from others (see :func:`wetgate.pairing.deflicker.identity`).
+        scan: what tells the scan that was measured from others (see :func:`identity`).
     """
 
     encoding: str
@@ -98,6 +102,13 @@ class Curves:
             steadied[top : top + _ROWS] = values_of(density, self.encoding)
         return steadied
 
+    def extent(self, frames: Sequence[int]) -> dict[str, Any]:
+        """``frames``: how many of ``frames`` are changed at all; ``largest``: the largest change, in density, of a
+        middle tone (density 0.3, half of a display white) in any channel.
+        """
+        changes = [max(abs(o + 0.3 * g) for o, g in self.of(frame)) for frame in frames]
+        return {"frames": sum(self.of(frame) != STILL for frame in frames), "largest": round(max(changes), 4)}
+
     def to_json(self) -> dict[str, Any]:
         """A JSON-able dict that :meth:`from_json` reads."""
         return {
@@ -105,7 +116,7 @@ class Curves:
             "scan": self.scan,
             "encoding": self.encoding,
             "shots": [list(shot) for shot in self.shots],
-            "frames": {str(frame): [list(channel) for channel in curve] for frame, curve in self.frames.items()},
+            "frames": {str(frame): as_lists(curve) for frame, curve in self.frames.items()},
         }
 
     @classmethod
@@ -129,6 +140,35 @@ class Curves:
         whole = self.to_json()
         frames = ",\n".join(f'  "{frame}": {json.dumps(curve)}' for frame, curve in whole.pop("frames").items())
         return json.dumps(whole)[:-1] + ', "frames": {\n' + frames + "\n}}\n"
+
+
+def identity(source: Source) -> str:
+    """Tells a scan from others without reading its pictures: names, sizes and times of its files, hashed."""
+    digest = hashlib.sha256()
+    for path in dict.fromkeys(source.path(frame) for frame in source.frames):
+        state = path.stat() if path.exists() else None
+        digest.update(f"{path.name}\0{state and (state.st_size, state.st_mtime_ns)}\n".encode())
+    return digest.hexdigest()
+
+
+def kept(folder: Path, source: Source, encoding: str, measure: Callable[[], Curves]) -> Curves:
+    """The curves of ``source`` that an earlier call kept in ``folder``, or what ``measure`` gives, kept there.
+
+    Raises:
+        WetgateError: ``folder`` cannot be written, or ``measure`` fails.
+    """
+    path = folder / f"curves-{encoding}-{identity(source)}.json"
+    with contextlib.suppress(OSError, ValueError, WetgateError):
+        return Curves.from_json(json.loads(path.read_text("utf-8")))
+    curves = measure()
+    make_folder(folder)
+    write_bytes(path, curves.dumps().encode())
+    return curves
+
+
+def as_lists(curve: Curve) -> list[list[float]]:
+    """A curve as JSON reads it."""
+    return [list(channel) for channel in curve]
 
 
 def _curve(channels: Any) -> Curve:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from wetgate.errors import WetgateError
 from wetgate.images import Image, Source
+from wetgate.inference.curves import Curves
 from wetgate.inference.pixels import fill_bad, matte
 from wetgate.records.receipts import file_hash
 
@@ -29,7 +30,7 @@ class Frame:
 
     Attributes:
         image: as read.
-        clean: float32 [H, W, 3], bad pixels filled; ``image.pixels`` itself where there are none.
+        clean: float32 [H, W, 3], bad pixels filled and exposure steadied; ``image.pixels`` itself where neither is due.
         bad: which pixels were bad [H, W], or None.
     """
 
@@ -104,6 +105,7 @@ class WindowReader:
         source: where the frames are.
         windows: frame numbers of each window, in ascending order of their middle frames.
         masks: masks of the middle frames, or None.
+        curves: exposure curves that steady each frame, or None.
         hashes: filled with the hash of each file that is read, while it is in memory anyway.
         ahead: windows to decode ahead; as many threads read (a video is read by one).
     """
@@ -113,10 +115,12 @@ class WindowReader:
         source: Source,
         windows: Sequence[tuple[int, ...]],
         masks: Masks | None,
+        curves: Curves | None,
         hashes: Hashes,
         ahead: int,
     ) -> None:
         self._source, self._windows, self._masks, self._hashes, self._ahead = source, windows, masks, hashes, ahead
+        self._curves = curves
         self._pool = ThreadPoolExecutor(1 if source.is_video else ahead, "wetgate-read")
         self._frames: dict[int, Future[Frame]] = {}
         self._weights: dict[int, Future[Array]] = {}
@@ -168,6 +172,8 @@ class WindowReader:
         image = self._source.read(number)
         self._hashes.of(self._source.path(number))
         clean, bad = fill_bad(image.pixels) if image.has_bad_pixels() else (image.pixels, None)
+        if self._curves is not None:
+            clean = self._curves.steady(number, clean)
         return Frame(image, clean, bad)
 
     def _load_weights(self, masks: Masks, number: int) -> Array:

@@ -10,6 +10,7 @@ from typing import Any
 from wetgate import __version__
 from wetgate.errors import WetgateError
 from wetgate.images import Sink, Source, format_frames
+from wetgate.inference.curves import Curves, as_lists
 from wetgate.inference.reading import Hashes, Masks
 from wetgate.inference.summary import FrameResult
 from wetgate.records import change_maps, receipts
@@ -26,6 +27,7 @@ class Requests:
         source, sink: the scan and where it goes.
         windows: the frames that each frame is made from, by frame.
         masks: the masks, or None.
+        curves: the exposure curves, or None.
         change_map: folder of change maps, or None.
         hashes: hashes of files read so far.
     """
@@ -37,11 +39,12 @@ class Requests:
         sink: Sink,
         windows: Mapping[int, tuple[int, ...]],
         masks: Masks | None,
+        curves: Curves | None,
         change_map: Path | None,
         hashes: Hashes,
     ) -> None:
         self._model, self._source, self._sink, self._windows = model_sha256, source, sink, windows
-        self._masks, self._change_map, self._hashes = masks, change_map, hashes
+        self._masks, self._curves, self._change_map, self._hashes = masks, curves, change_map, hashes
 
     def of_frame(self, frame: int) -> dict[str, Any]:
         """All that decides what ``frame`` looks like.
@@ -58,6 +61,7 @@ class Requests:
             "window": list(window),
             "inputs": [self._hashes.of(self._source.path(number)) for number in window],
             "mask": self._hashes.of(self._masks.path(frame)) if self._masks else None,
+            "exposure": [as_lists(self._curves.of(number)) for number in window] if self._curves else None,
         }
 
     def of_video(self) -> dict[str, Any]:

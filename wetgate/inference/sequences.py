@@ -7,6 +7,7 @@ hash are left as they are; all others are made anew. A video is one file and is 
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from wetgate.errors import WetgateError
 from wetgate.images import Image, Sink, Source, format_frames, guess_encoding
 from wetgate.images.opening import VIDEO_SUFFIXES
+from wetgate.inference.curves import Curves
 from wetgate.inference.pixels import colourfulness, compose
 from wetgate.inference.reading import Hashes, Masks, Unreadable, WindowReader, window_of
 from wetgate.inference.requests import SOFTWARE, Requests
@@ -45,6 +47,7 @@ def apply(
     *,
     frames: Sequence[int] | None = None,
     mask: Source | None = None,
+    curves: Curves | None = None,
     change_map: Path | None = None,
     tile: int | None = None,
     progress: Progress = lambda done, note: None,
@@ -60,13 +63,15 @@ def apply(
         sink: where to; closed at the end, aborted after an error.
         frames: which frames; all by default. Temporal models also read their neighbours in ``source``.
         mask: masks by frame number, or one picture for all; see :func:`wetgate.inference.pixels.matte`.
+        curves: exposure curves of the scan: what the model sees is steadied by them.
         change_map: a folder for change maps; see :mod:`wetgate.records.change_maps`.
         tile: pixels kept on a side of a tile; by default as many as the memory budget allows.
         progress: called with the frames done so far and a note.
 
     Returns:
         A JSON-able dict: ``frames``, ``restored`` and ``kept`` (how many were made, and stood already),
-        ``output``, ``device``, ``notes`` (sentences), and what :func:`summarise` gives.
+        ``output``, ``device``, ``steadied`` (see :meth:`Curves.extent`, or None), ``notes`` (sentences), and what
+        :func:`summarise` gives.
 
     Raises:
         WetgateError: a frame does not exist or cannot be read, the output cannot be written, or the
@@ -75,7 +80,7 @@ def apply(
     """
     try:
         restorer = Restorer(session, tile)
-        run = _Run(session, source, sink, _chosen(source, frames), mask, change_map)
+        run = _Run(session, source, sink, chosen(source, frames), mask, curves, change_map)
         run.prepare()
         results = run.results_that_stand(progress)
         todo = [frame for frame in run.frames if frame not in results]
@@ -96,6 +101,7 @@ def apply(
         "kept": kept,
         "output": str(run.output if run.one_file else run.output.parent),
         "device": session.device,
+        "steadied": None if curves is None else curves.extent(run.frames),
         "notes": notes(session.card, results),
         **summarise(results),
     }
@@ -118,9 +124,11 @@ class _Run:
         sink: Sink,
         frames: list[int],
         mask: Source | None,
+        curves: Curves | None,
         change_map: Path | None,
     ) -> None:
         self.session, self.source, self.sink, self.frames, self.change_map = session, source, sink, frames, change_map
+        self._curves = curves
         self.output = sink.path(frames[0])
         self.one_file = self.output.suffix.lower() in VIDEO_SUFFIXES
         self._masks = Masks(mask, frames, source.size) if mask is not None else None
@@ -128,7 +136,7 @@ class _Run:
         present = frozenset(source.frames)
         self._windows = {frame: window_of(frame, session.card.radius, present) for frame in frames}
         self._requests = Requests(
-            session.model_sha256, source, sink, self._windows, self._masks, change_map, self._hashes
+            session.model_sha256, source, sink, self._windows, self._masks, curves, change_map, self._hashes
         )
         width, height = source.size
         self.flight = max(1, min(os.cpu_count() or 1, FLIGHT_BYTES // (width * height * 12)))
@@ -159,7 +167,7 @@ class _Run:
         windows = [self._windows[frame] for frame in todo]
         threads = 1 if self.one_file else self.flight
         with (
-            WindowReader(self.source, windows, self._masks, self._hashes, self.flight) as reader,
+            WindowReader(self.source, windows, self._masks, self._curves, self._hashes, self.flight) as reader,
             WriteQueue(threads, self.flight, written) as writing,
         ):
             for index, frame in enumerate(todo):
@@ -233,20 +241,26 @@ class _Run:
             "wetgate:source_file": path.name,
             "wetgate:source_frame": frame,
             "wetgate:source_sha256": self._hashes.of(path),
+            "wetgate:exposure_curve": None if self._curves is None else json.dumps(self._curves.of(frame)),
         }
         return replace(image, header=image.header.with_attributes(marks))
 
 
-def _chosen(source: Source, frames: Sequence[int] | None) -> list[int]:
-    chosen = sorted(set(source.frames if frames is None else frames))
-    if not chosen:
+def chosen(source: Source, frames: Sequence[int] | None) -> list[int]:
+    """``frames``, or all of ``source``, ascending.
+
+    Raises:
+        WetgateError: there are none, or ``source`` lacks one.
+    """
+    wanted = sorted(set(source.frames if frames is None else frames))
+    if not wanted:
         raise WetgateError(f"No frames were named; {source.name} has {format_frames(source.frames) or 'none'}.")
-    missing = sorted(set(chosen) - set(source.frames))
+    missing = sorted(set(wanted) - set(source.frames))
     if missing:
         raise WetgateError(
             f"{source.name} has no frame {format_frames(missing)}, but {format_frames(source.frames)}. Change --frames."
         )
-    return chosen
+    return wanted
 
 
 def _sentence_for_left_out(left_out: dict[int, str], total: int) -> str:

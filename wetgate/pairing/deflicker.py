@@ -20,11 +20,11 @@ windows keep steps); Beaton & Tukey, Technometrics 16, 1974 (biweight).
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from wetgate.errors import WetgateError
 from wetgate.images import Source
-from wetgate.inference.curves import STILL, Curve, Curves, density_of
+from wetgate.inference.curves import STILL, Curve, Curves, density_of, identity, kept
 
 Array = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -43,16 +43,17 @@ SAME_SHOT = 0.3
 """Correlation of local contrast with the frame before, laid over; below it there is a cut."""
 REACH = 12
 """Frames to either side that a frame's level is found from, with weights of a Gaussian half as wide."""
-ONE_SIDED = 3.0
-"""A line through one side is taken where its residuals are so much smaller, in variance."""
+STEP = 2.5
+"""A level steps where two lines leave so much less variance than one."""
 
-ONE_SIDED_FRAMES = 8
 LEAST_FRAMES = 5
 """In a shorter shot nobody can tell flicker from change."""
 
 _TILES = (4, 4)
+_READERS = 3
 _FLAT = 0.01
 _NOISE = 1e-4
+_ROUNDING = 0.1
 _FLICKER_AT_MOST = (5.0, 10.0)
 _DIGITS = 5
 
@@ -85,6 +86,13 @@ class Look:
         return np.percentile(self.density.reshape(-1, 3), (15, 85), axis=0)
 
 
+@dataclass
+class _Shot:
+    frames: list[int] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    tones: list[Floats] = field(default_factory=list)
+
+
 def measure(
     source: Source,
     encoding: str,
@@ -99,45 +107,40 @@ def measure(
         shots: first and last frame of each; by default they are told apart here.
         follow: called with the frames done so far and a note.
 
-    Raises:
-        WetgateError: a frame cannot be read.
+    Returns:
+        Curves that are the same on every machine; a frame that cannot be read has none.
     """
-    starts = {first for first, _ in shots} if shots is not None else set()
-    numbers = list(source.frames)
-    groups: list[list[int]] = []
-    changes: list[list[Change]] = []
-    tones: list[list[Floats]] = []
+    starts = None if shots is None else {first for first, _ in shots}
+    found: list[_Shot] = []
     before: Look | None = None
-    for done, (number, pixels) in enumerate(_pictures(source, numbers), 1):
-        look = look_at(pixels, encoding)
-        change = change_between(before, look) if before is not None and number not in starts else None
-        if change is None or (shots is None and change.likeness < SAME_SHOT):
-            groups.append([])
-            changes.append([])
-            tones.append([])
-        else:
-            changes[-1].append(change)
-        groups[-1].append(number)
-        tones[-1].append(look.tones)
-        before = look
+    for done, (number, look) in enumerate(_looks(source, encoding), 1):
         follow(done, f"frame {number}")
+        if look is None:
+            continue
+        change = None if before is None else change_between(before, look)
+        cut = change is None or (change.likeness < SAME_SHOT if starts is None else number in starts)
+        if change is None or cut:
+            found.append(_Shot())
+        else:
+            found[-1].changes.append(change)
+        found[-1].frames.append(number)
+        found[-1].tones.append(look.tones)
+        before = look
     curves: dict[int, Curve] = {}
-    for group, steps, marks in zip(groups, changes, tones, strict=True):
-        curves |= dict(zip(group, curves_of_shot(steps, np.median(marks, axis=0)), strict=True))
-    spans = tuple((group[0], group[-1]) for group in groups)
-    return Curves(encoding, curves, spans, identity(source))
+    for shot in found:
+        curves |= zip(shot.frames, curves_of_shot(shot.changes, np.median(shot.tones, axis=0)), strict=True)
+    return Curves(encoding, curves, tuple((shot.frames[0], shot.frames[-1]) for shot in found), identity(source))
 
 
-def identity(source: Source) -> str:
-    """Tells a scan from others without reading its pictures: names, sizes and times of its files, hashed."""
-    digest = hashlib.sha256()
-    for path in dict.fromkeys(source.path(frame) for frame in source.frames):
-        try:
-            state = path.stat()
-        except OSError as error:
-            raise WetgateError(f"{path} cannot be read: {error.strerror or error}.") from error
-        digest.update(f"{path.name}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
+def curves_for(
+    folder: Path, source: Source, encoding: str, follow: Callable[[int, str], None] = lambda done, note: None
+) -> Curves:
+    """The curves of a scan as an earlier call kept them in ``folder``, or measured now and kept there.
+
+    Raises:
+        WetgateError: ``folder`` cannot be written.
+    """
+    return kept(folder, source, encoding, lambda: measure(source, encoding, follow=follow))
 
 
 def look_at(pixels: Array, encoding: str) -> Look:
@@ -167,9 +170,8 @@ def change_between(before: Look, after: Look) -> Change:
     line, covariance = np.empty((3, 2)), np.empty((3, 2, 2))
     regions = _regions(*change.shape[:2])
     for channel in range(3):
-        line[channel], covariance[channel] = _robust_line(
-            *(part[..., channel].ravel().astype(np.float64) for part in (middle, change, doubt)), regions
-        )
+        x, y, sigma = (part[..., channel].ravel().astype(np.float64) for part in (middle, change, doubt))
+        line[channel], covariance[channel] = _robust_line(x, y, sigma, regions)
     return Change(line, covariance, likeness)
 
 
@@ -204,26 +206,27 @@ def curves_of_shot(changes: Sequence[Change], tones: Floats) -> list[Curve]:
 
 def steady_level(levels: Floats) -> Floats:
     """Levels [n, k], in units of their flicker, without what is quick: local lines; steps and slow changes stay."""
-    count = len(levels)
-    reach = np.arange(-2 * REACH, 2 * REACH + 1)
-    centred = np.exp(-0.5 * (reach / (REACH / 2)) ** 2) * (np.abs(reach) <= REACH)
-    one_sided = np.exp(-0.5 * (reach / REACH) ** 2)
-    best = np.zeros_like(levels)
-    smallest = np.full(count, np.inf)
-    for weights, handicap, least in (
-        (centred, 1.0, LEAST_FRAMES),
-        (one_sided * (reach <= 0), ONE_SIDED, ONE_SIDED_FRAMES),
-        (one_sided * (reach >= 0), ONE_SIDED, ONE_SIDED_FRAMES),
-    ):
-        fitted, variance = _local_lines(levels, reach, weights, least)
-        score = handicap * (variance.sum(axis=1) + 0.1)
-        better = score < smallest
-        best[better], smallest[better] = fitted[better], score[better]
-    return best
+    step = _step(levels)
+    if step:
+        return np.concatenate([steady_level(levels[:step]), steady_level(levels[step:])])
+    reach = np.arange(-REACH, REACH + 1)
+    return levels + _local_lines(levels, reach, np.exp(-0.5 * (reach / (REACH / 2)) ** 2))[0]
 
 
-def _local_lines(levels: Floats, reach: NDArray[np.int64], weights: Floats, least: int) -> tuple[Floats, Floats]:
-    """A weighted line around each frame: its value there, and the mean square of the residuals, both [n, k]."""
+def _step(levels: Floats) -> int:
+    """The frame before which two lines, one to either side, are needed most; 0 where one line will do everywhere."""
+    reach = np.arange(-2 * REACH, 2 * REACH)
+    weights = np.exp(-0.5 * ((reach + 0.5) / REACH) ** 2)
+    variances = [
+        _local_lines(levels, reach, weights * side)[1] for side in (reach >= -2 * REACH, reach < 0, reach >= 0)
+    ]
+    one, before, after = (variance.sum(axis=1) + _ROUNDING for variance in variances)
+    need = (2 * one / (before + after))[LEAST_FRAMES : len(levels) - LEAST_FRAMES + 1]
+    return int(need.argmax()) + LEAST_FRAMES if len(need) and need.max() > STEP else 0
+
+
+def _local_lines(levels: Floats, reach: NDArray[np.int64], weights: Floats) -> tuple[Floats, Floats]:
+    """A weighted line around each frame: its value there less the frame's, and the residuals' variance, both [n, k]."""
     index = np.arange(len(levels))[:, None] + reach
     w = np.where((index >= 0) & (index < len(levels)), weights, 0.0)
     y = levels[np.clip(index, 0, len(levels) - 1)] - levels[:, None]
@@ -231,19 +234,18 @@ def _local_lines(levels: Floats, reach: NDArray[np.int64], weights: Floats, leas
     m0, m1 = ((w * reach**power)[..., None] * y for power in range(2))
     m0, m1, m2 = m0.sum(axis=1), m1.sum(axis=1), (w[..., None] * y * y).sum(axis=1)
     determinant = moments[0] * moments[2] - moments[1] ** 2
-    enough = (w > 0).sum(axis=1) >= least
-    safe = np.where(enough, determinant, 1.0)[:, None]
+    safe = np.maximum(determinant, 1e-9)[:, None]
     value = (moments[2][:, None] * m0 - moments[1][:, None] * m1) / safe
     slope = (moments[0][:, None] * m1 - moments[1][:, None] * m0) / safe
-    free = moments[0] * (1 - 2 / np.maximum(moments[0] ** 2 / (w * w).sum(axis=1), 3))
-    residual = np.maximum(m2 - value * m0 - slope * m1, 0) / free[:, None]
-    return levels + np.where(enough[:, None], value, 0.0), np.where(enough[:, None], residual, np.inf)
+    frames = moments[0] ** 2 / np.maximum((w * w).sum(axis=1), 1e-9)
+    free = moments[0] * (1 - 2 / np.maximum(frames, 3))
+    return value, np.maximum(m2 - value * m0 - slope * m1, 0) / np.maximum(free, 1e-9)[:, None]
 
 
 def _spread(steps: Floats) -> Floats:
-    """[k] standard deviation of the flicker behind steps [n, k], as if each frame's were new: blind to steady change."""
-    turns = np.diff(steps, axis=0)
-    return 1.4826 / np.sqrt(6) * np.median(np.abs(turns), axis=0) + _NOISE
+    """[k] standard deviation of the flicker behind steps [n, k], as if each frame's were new."""
+    third = np.diff(steps, 2, axis=0)  # 1, -3, 3, -1 over the levels: blind to their slope and bend
+    return 1.4826 / np.sqrt(20) * np.median(np.abs(third), axis=0) + _NOISE
 
 
 def _laid_over(before: Look, after: Look) -> tuple[Array, float]:
@@ -252,7 +254,7 @@ def _laid_over(before: Look, after: Look) -> tuple[Array, float]:
     if min(rows, columns) < 24:
         moved, contrast = before.density, before.contrast
     else:
-        flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(after.contrast, before.contrast, None)
+        flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(after.contrast, before.contrast, None)
         x = flow[..., 0] + np.arange(columns, dtype=np.float32)
         y = flow[..., 1] + np.arange(rows, dtype=np.float32)[:, None]
         moved, contrast = (
@@ -295,19 +297,24 @@ def _regions(rows: int, columns: int) -> NDArray[np.int64]:
     return (down[:, None] * _TILES[1] + across).ravel()
 
 
-def _pictures(source: Source, numbers: Sequence[int]) -> Iterator[tuple[int, Array]]:
-    """Frames in order, a few decoded ahead."""
-    ahead = 1 if source.is_video else 3
-    waiting: deque[tuple[int, Future[Array]]] = deque()
-    with ThreadPoolExecutor(1 if source.is_video else 2, "wetgate-deflicker") as pool:
+def _looks(source: Source, encoding: str) -> Iterator[tuple[int, Look | None]]:
+    """Frames in order, a few read ahead; None for one that cannot be read."""
+
+    def look(number: int) -> Look | None:
         try:
-            for number in numbers:
-                waiting.append((number, pool.submit(lambda number=number: source.read(number).pixels)))
-                if len(waiting) > ahead:
+            return look_at(source.read(number).pixels, encoding)
+        except WetgateError:
+            return None
+
+    waiting: deque[tuple[int, Future[Look | None]]] = deque()
+    with ThreadPoolExecutor(1 if source.is_video else _READERS, "wetgate-deflicker") as pool:
+        try:
+            for number in source.frames:
+                waiting.append((number, pool.submit(look, number)))
+                if len(waiting) > _READERS:
                     first, future = waiting.popleft()
                     yield first, future.result()
-            while waiting:
-                first, future = waiting.popleft()
+            for first, future in waiting:
                 yield first, future.result()
         finally:
             pool.shutdown(cancel_futures=True)
