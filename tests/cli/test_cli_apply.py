@@ -98,6 +98,22 @@ def test_a_run_in_words_and_in_json(model, scan, tmp_path):
     assert (result["restored"], result["kept"], result["frames"]) == (0, 3, "1001-1005x2")
 
 
+def test_steady_measures_the_whole_scan_once(model, scan, tmp_path):
+    output = tmp_path / "restored"
+    done = apply(model, scan, output, "--frames", "1001-1002", "--steady")
+    assert done.returncode == 0, done.stderr
+    assert f"{FRAMES}/{FRAMES} frames measured" in done.stderr
+    assert "Steadied before: " in done.stdout
+    (kept,) = (output / ".wetgate").glob("curves-display-*.json")
+    assert len(json.loads(kept.read_text())["frames"]) == FRAMES
+    before = contents(output)
+    again = apply(model, scan, output, "--frames", "1001-1002", "--steady")
+    assert "measured" not in again.stderr
+    assert "2 were done already" in again.stdout
+    assert contents(output) == before
+    assert json.loads(apply(model, scan, output, "--frames", "1001-1002", "--json").stdout)["steadied"] is None
+
+
 def test_a_restoration_gives_its_newest_model(model, scan, tmp_path):
     restoration = create_restoration(tmp_path / "reel.wetgate", "color")
     done = apply(restoration.folder, scan, tmp_path / "restored")

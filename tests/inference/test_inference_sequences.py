@@ -16,6 +16,7 @@ from onnx_graphs import constant, model_of
 
 from wetgate.errors import WetgateError
 from wetgate.images import Header, Window, open_sink, open_source, read_image, write_image
+from wetgate.inference.curves import STILL, Curves
 from wetgate.inference.reading import window_of
 from wetgate.inference.sequences import apply
 from wetgate.inference.session import Session
@@ -120,6 +121,50 @@ def test_grey_in_grey_out_needs_no_note(gain, save_sequence, output):
     result = run(gain(0.5), scan, output)
     assert not any("luma" in note for note in result["notes"])
     assert np.array_equal(pixels_of(output, 2), pixels_of(scan, 2) / 2)
+
+
+# Exposure curves
+
+
+def test_the_model_sees_steadied_frames_and_receipts_say_so(gain, save_sequence, tmp_path, output):
+    scan = save_sequence([1, 2], depth="float")
+    curves = Curves("display", {1: ((0.01, 0.02), (-0.01, 0.0), (0.0, 0.0)), 2: STILL})
+    result = run(gain(1.0), scan, output, curves=curves, change_map=tmp_path / "changes")
+    assert result["steadied"] == {"frames": 1, "largest": 0.016}
+    assert np.array_equal(pixels_of(output, 1), curves.steady(1, pixels_of(scan, 1)))
+    assert np.array_equal(pixels_of(output, 2), pixels_of(scan, 2))
+    assert result["changes"]["largest_in_frame"] == 1
+    receipt = json.loads((output / ".wetgate" / "shot.0001.exr.json").read_text())
+    assert receipt["request"]["exposure"] == [[[0.01, 0.02], [-0.01, 0.0], [0.0, 0.0]]]
+    assert json.loads(read_image(output / "shot.0001.exr").header.attributes["wetgate:exposure_curve"])[0] == [
+        0.01,
+        0.02,
+    ]
+    assert run(gain(1.0), scan, output, curves=curves)["kept"] == 2
+    other = Curves("display", {**curves.frames, 1: STILL})
+    assert run(gain(1.0), scan, output, curves=other)["kept"] == 1
+    assert np.array_equal(pixels_of(output, 1), pixels_of(scan, 1))
+
+
+def test_outside_the_mask_nothing_is_steadied(gain, save_sequence, tmp_path, output):
+    scan = save_sequence([1], depth="float")
+    weights = np.zeros((16, 24, 3), np.float32)
+    weights[8:] = 1.0
+    write_image(tmp_path / "mask.png", weights)
+    curves = Curves("display", {1: ((0.1, 0.0),) * 3})
+    run(gain(1.0), scan, output, curves=curves, mask=tmp_path / "mask.png")
+    before, after = pixels_of(scan, 1), pixels_of(output, 1)
+    assert np.array_equal(after[:8], before[:8])
+    assert (after[8:] < before[8:]).mean() > 0.99
+
+
+def test_every_frame_of_a_window_is_steadied_by_its_own_curve(mean_of_window, save_sequence, output):
+    scan = save_sequence([1, 2, 3], depth="float")
+    frames = {number: ((0.01 * number, 0.0),) * 3 for number in (1, 2, 3)}
+    curves = Curves("display", frames)
+    run(mean_of_window(1), scan, output, curves=curves)
+    first, middle, last = (curves.steady(number, pixels_of(scan, number)) for number in (1, 2, 3))
+    np.testing.assert_allclose(pixels_of(output, 2), middle + 0.01 * first + 0.03 * last, rtol=1e-4, atol=1e-5)
 
 
 # The mask

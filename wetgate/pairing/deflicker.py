@@ -46,6 +46,8 @@ REACH = 12
 STEP = 2.5
 """A level steps where two lines leave so much less variance than one."""
 
+BETWEEN, OUTSIDE = 3, 5.0
+"""At a step, so many frames to either side may be in between, where they are so many flickers off their side's line."""
 LEAST_FRAMES = 5
 """In a shorter shot nobody can tell flicker from change."""
 
@@ -207,10 +209,19 @@ def curves_of_shot(changes: Sequence[Change], tones: Floats) -> list[Curve]:
 def steady_level(levels: Floats) -> Floats:
     """Levels [n, k], in units of their flicker, without what is quick: local lines; steps and slow changes stay."""
     step = _step(levels)
-    if step:
-        return np.concatenate([steady_level(levels[:step]), steady_level(levels[step:])])
     reach = np.arange(-REACH, REACH + 1)
-    return levels + _local_lines(levels, reach, np.exp(-0.5 * (reach / (REACH / 2)) ** 2))[0]
+    weights = np.exp(-0.5 * (reach / (REACH / 2)) ** 2)
+    if not step:
+        return levels + _local_lines(levels, reach, weights)[0]
+    from_before, from_after = (
+        np.abs(_local_lines(levels, reach, weights * side)[0]).max(axis=1) for side in (reach < 0, reach > 0)
+    )
+    first = last = step  # a lamp may need some frames: those between belong to neither side
+    while first > max(step - BETWEEN, LEAST_FRAMES) and from_before[first - 1] > OUTSIDE:
+        first -= 1
+    while last < min(step + BETWEEN, len(levels) - LEAST_FRAMES) and from_after[last] > OUTSIDE:
+        last += 1
+    return np.concatenate([steady_level(levels[:first]), levels[first:last], steady_level(levels[last:])])
 
 
 def _step(levels: Floats) -> int:
