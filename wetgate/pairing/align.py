@@ -14,7 +14,7 @@ from wetgate.pairing.dense import smooth_field
 from wetgate.pairing.landmarks import ENOUGH, Guess, guess_by_landmarks
 from wetgate.pairing.resampling import inside, mirroring, move_points, pixel_grid, places_in, sample, scaling
 from wetgate.pairing.residual import Residual, estimate_residual
-from wetgate.pairing.shifts import better_kind, fit_shifts
+from wetgate.pairing.shifts import Shifts, better_kind, fit_shifts
 
 Array = NDArray[np.float32]
 Matrix = NDArray[np.float64]
@@ -22,13 +22,16 @@ Matrix = NDArray[np.float64]
 _SIDES = (88, 176, 352, 704)
 """Longest sides at which pictures are compared, coarse to fine; a DVD has little to say beyond the last."""
 _LEAST_SIDE = 32
-_LEAST_PROMINENCE = 8.0
+_LEAST_PROMINENCE = 10.0
+"""Other pictures reach 6.4, the same ones, however faded or damaged, 19 and more."""
 _LEAST_OVERLAP = 0.1
 _STEPS = 4
 _CLOSE_PX = 0.01
 _SLACK = 0.002
 """What a robust fit may lose in correlation, which is not robust."""
 _WARP_BLOCKS = (32, 24, 16)
+_WARP_GAIN_PX = 0.05
+"""By how many scan pixels a field must lower the residual."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def align(scan: Array, reference: Array, *, dense: bool = True) -> Alignment:
     if kind == "homography":
         transform = _refined(finest, transform, kind)
     laid = finest.lay(transform)
-    left = estimate_residual(laid.shifts(steps=2), kind)
+    left = estimate_residual(_fine_shifts(laid), kind)
     flow = None
     if dense and (warped := _warped(finest, transform, kind, left)) is not None:
         laid, field, left = warped
@@ -114,7 +117,7 @@ def measure_residual(scan: Array, reference: Array, transform: Matrix | None = N
     pictures = [_checked(pixels, name) for pixels, name in ((scan, "scan"), (reference, "reference"))]
     level = _levels(pictures[0], pictures[1])[-1]
     laid = level.lay(scaling(scan.shape, reference.shape) if transform is None else transform)
-    left = estimate_residual(laid.shifts(steps=4), None)
+    left = estimate_residual(_fine_shifts(laid, steps=4), None)
     return left.mean * level.scan_px, left.worst_corner * level.scan_px
 
 
@@ -225,10 +228,15 @@ def _warped(level: Level, transform: Matrix, kind: str, before: Residual) -> tup
     better = (laid.local_correlation > plain.local_correlation).astype(np.float32)
     field *= cv2.GaussianBlur(better, (0, 0), 8)[..., None]
     laid = level.lay(transform, field)
-    after = estimate_residual(laid.shifts(steps=2), kind, variance)
-    if laid.correlation <= plain.correlation or after.mean >= before.mean:
+    after = estimate_residual(_fine_shifts(laid), kind, variance)
+    if laid.correlation <= plain.correlation or after.mean > before.mean - _WARP_GAIN_PX / level.scan_px:
         return None
     return laid, field, after
+
+
+def _fine_shifts(laid: Laid, steps: int = 2) -> Shifts:
+    """Of blocks small enough to show what a warp leaves."""
+    return laid.shifts(min(_WARP_BLOCKS[1], max(8, min(laid.scan.shape) // 8)), steps)
 
 
 def _flow(level: Level, transform: Matrix, field: Array, shape: tuple[int, ...]) -> Array:

@@ -17,6 +17,8 @@ Matrix = NDArray[np.float64]
 
 _EDGE = np.ones((7, 7))
 """What the fade-blind pictures see around a pixel, about."""
+_REFERENCE_SIDE = 2
+"""A reference is kept at this many times a level's side: a scan may be a part of what it shows."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Picture:
     @classmethod
     def of(cls, pixels: Array) -> Picture:
         """The picture, with its middle value where it holds no numbers."""
-        known: NDArray[np.bool_] = np.asarray(np.isfinite(pixels).all(axis=2))
+        known: NDArray[np.bool_] = np.isfinite(pixels[..., 0] + pixels[..., 1] + pixels[..., 2])
         if not known.all():
             middle = np.median(pixels[known]) if known.any() else 0
             pixels = np.where(known[..., None], pixels, np.float32(middle))
@@ -96,7 +98,8 @@ class Level:
         self.shape: tuple[int, int] = small.known.shape
         self.to_scan = scaling(small.known.shape, scan.known.shape)
         self._scan, self._known = fade_blind(small.pixels), (small.known > 0.99).astype(np.float32)
-        self._reference = reference
+        self._reference = reference.shrunk(_REFERENCE_SIDE * side)
+        self._to_reference = scaling(reference.known.shape, self._reference.known.shape)
 
     @property
     def scan_px(self) -> float:
@@ -108,7 +111,8 @@ class Level:
         of the frame). A negative is turned positive.
         """
         grid = pixel_grid(self.shape)
-        places = move_points(transform @ self.to_scan, grid if field is None else grid + field)
+        through = self._to_reference @ transform @ self.to_scan
+        places = move_points(through, grid if field is None else grid + field)
         known = self._known * inside(places, self._reference.known.shape)
         if not self._reference.known.all():
             known *= sample(self._reference.known, places) > 0.99

@@ -63,8 +63,9 @@ def places_in(transform: Matrix, shape: tuple[int, ...], flow: Array | None = No
 
 def inside(places: Array, source: tuple[int, ...]) -> Array:
     """[H, W] float32: 1 for places within the source's outermost pixel centres, 0 beyond."""
-    edge = np.array([source[1] - 1, source[0] - 1], np.float32)
-    return np.asarray(((places >= 0) & (places <= edge)).all(axis=2), np.float32)
+    x, y = places[..., 0], places[..., 1]
+    within = (x >= 0) & (y >= 0) & (x <= source[1] - 1) & (y <= source[0] - 1)
+    return within.astype(np.float32)
 
 
 def sample(pixels: Array, places: Array) -> Array:

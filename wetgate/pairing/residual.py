@@ -32,18 +32,19 @@ def estimate_residual(measured: Shifts, kind: str | None, variance: float = 0.0)
     independent. How uncertain the fit itself is, which its shifts cannot show: a delete-a-group jackknife (Shao & Tu,
     "The Jackknife and Bootstrap", 1995, 2.3) over nine tiles of the picture. And a ``variance`` of what lies on top.
     """
-    left = _local_squares(measured)
-    unsure = variance + (_fit_squares(measured, kind) if kind else np.zeros_like(left))
     where = measured.known
     if not where.any():
         return Residual(np.inf, np.inf)
-    mean = float(np.sqrt(max(0.0, float(left[where].mean())) + float(unsure[where].mean())))
-    corners = [float(np.sqrt(max(0.0, left[corner]) + unsure[corner])) for corner in _corners(where)]
-    return Residual(_RAYLEIGH_MEAN * mean, max(mean, *corners))
+    left = np.maximum(_local_squares(measured), 0)
+    unsure = variance + (_fit_squares(measured, kind) if kind else np.zeros_like(left))
+    mean = np.sqrt(left[where].mean() + _RAYLEIGH_MEAN**2 * unsure[where].mean())
+    drift = move_points(fit_shifts(measured, "affine"), measured.places) - measured.places
+    worst = np.maximum(left, (drift**2).sum(axis=2)) + unsure
+    return Residual(float(mean), float(np.sqrt(max(mean**2, *(worst[corner] for corner in _corners(where))))))
 
 
 def _local_squares(measured: Shifts) -> Matrix:
-    """[R, C] square of the shift that each block and its neighbours agree on; below 0 where they disagree."""
+    """[R, C] square of the shift that the blocks around each agree on; below 0 where they do not."""
     trace = np.trace(measured.information, axis1=2, axis2=3)
     weight = trace / (trace + np.median(trace[measured.known]))
     total, weights = np.zeros(weight.shape), np.zeros(weight.shape)
