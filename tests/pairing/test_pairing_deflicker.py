@@ -25,7 +25,7 @@ from wetgate.simulate.grain import Grain
 from wetgate.training.density import to_density
 from wetgate.training.operations import Numpy
 
-HEIGHT, WIDTH, FRAMES = 120, 160, 44
+HEIGHT, WIDTH, FRAMES = 90, 120, 40
 FADED = FilmDecay(fade=Fade(remaining=(0.32, 0.8, 0.5)), grain=Grain(granularity=12, size_um=40))
 UNSTEADY = Flicker(exposure=0.015, cyan=0.07)
 VISIBLE = 0.5 / 255
@@ -83,11 +83,11 @@ def two_shots(number):
 
 
 def crowd(number):
-    """A third of the picture moves before the rest."""
+    """A third of the picture moves across the rest."""
     picture = texture(1).copy()
-    mover = texture(9, 80, 80)
-    left = (3 * number) % (WIDTH - 80)
-    picture[20:100, left : left + 80] = mover
+    mover = texture(9, 60, 60)
+    left = (3 * number) % (WIDTH - 60)
+    picture[20:80, left : left + 60] = mover
     return picture
 
 
@@ -130,7 +130,7 @@ def test_a_flickering_scan_comes_out_steady(scene):
 
 
 def test_dirt_that_comes_and_goes_is_no_flicker():
-    dirty = replace(FADED, dust=Dust(specks=60, sparkle=30, hairs=3, scratches=4, size_um=250))
+    dirty = replace(FADED, dust=Dust(specks=30, sparkle=20, hairs=1, scratches=2, size_um=250))
     steady, unsteady = (scanned(still, replace(dirty, flicker=flicker)) for flicker in (Flicker(), UNSTEADY))
     assert largest_change(steadied(steady), steady) < VISIBLE
     assert flicker_of(steadied(unsteady), steady) < 0.3 * flicker_of(unsteady, steady)
@@ -212,6 +212,15 @@ def test_shots_that_are_known_are_taken():
     pictures = scanned(two_shots, FADED)[:24]
     assert measure(Reel(pictures), "display").shots == ((1, 19), (20, 24))
     assert measure(Reel(pictures), "display", [(1, 9), (10, 24)]).shots == ((1, 9), (10, 24))
+
+
+def test_a_destroyed_frame_is_left_out_and_its_shot_goes_on():
+    steady, unsteady = (scanned(still, replace(FADED, flicker=flicker))[:] for flicker in (Flicker(), UNSTEADY))
+    steady[20] = unsteady[20] = texture(99)
+    curves = measure(Reel(unsteady), "display")
+    assert curves.shots == ((1, FRAMES),)
+    assert curves.of(21) == STILL
+    assert flicker_of(steadied(unsteady), steady) < 0.3 * flicker_of(unsteady, steady)
 
 
 def test_a_frame_that_cannot_be_read_has_no_curve():

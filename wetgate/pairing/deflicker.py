@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -46,7 +46,7 @@ REACH = 12
 STEP = 2.5
 """A level steps where two lines leave so much less variance than one."""
 
-BETWEEN, OUTSIDE = 3, 5.0
+BETWEEN, OUTSIDE = 3, 4.0
 """At a step, so many frames to either side may be in between, where they are so many flickers off their side's line."""
 LEAST_FRAMES = 5
 """In a shorter shot nobody can tell flicker from change."""
@@ -90,9 +90,16 @@ class Look:
 
 @dataclass
 class _Shot:
-    frames: list[int] = field(default_factory=list)
-    changes: list[Change] = field(default_factory=list)
-    tones: list[Floats] = field(default_factory=list)
+    frames: list[int]
+    changes: list[Change]
+    tones: list[Floats]
+    look: Look | None
+
+    def add(self, number: int, change: Change, look: Look) -> None:
+        self.frames.append(number)
+        self.changes.append(change)
+        self.tones.append(look.tones)
+        self.look = look
 
 
 def measure(
@@ -113,25 +120,34 @@ def measure(
         Curves that are the same on every machine; a frame that cannot be read has none.
     """
     starts = None if shots is None else {first for first, _ in shots}
+
+    def same_shot(before: Look | None, number: int, look: Look) -> Change | None:
+        if before is None or (starts is not None and number in starts):
+            return None
+        change = change_between(before, look)
+        return change if starts is not None or change.likeness >= SAME_SHOT else None
+
     found: list[_Shot] = []
-    before: Look | None = None
+    curves: dict[int, Curve] = {}
     for done, (number, look) in enumerate(_looks(source, encoding), 1):
         follow(done, f"frame {number}")
         if look is None:
             continue
-        change = None if before is None else change_between(before, look)
-        cut = change is None or (change.likeness < SAME_SHOT if starts is None else number in starts)
-        if change is None or cut:
-            found.append(_Shot())
+        change = same_shot(found[-1].look, number, look) if found else None
+        if change is None and starts is None and len(found) > 1 and len(found[-1].frames) == 1:
+            change = same_shot(found[-2].look, number, look)
+            if change is not None:  # one destroyed frame makes no shot
+                curves[found.pop().frames[0]] = STILL
+        if change is None:
+            for shot in found[-2:-1]:
+                shot.look = None
+            found.append(_Shot([number], [], [look.tones], look))
         else:
-            found[-1].changes.append(change)
-        found[-1].frames.append(number)
-        found[-1].tones.append(look.tones)
-        before = look
-    curves: dict[int, Curve] = {}
+            found[-1].add(number, change, look)
     for shot in found:
         curves |= zip(shot.frames, curves_of_shot(shot.changes, np.median(shot.tones, axis=0)), strict=True)
-    return Curves(encoding, curves, tuple((shot.frames[0], shot.frames[-1]) for shot in found), identity(source))
+    spans = tuple((shot.frames[0], shot.frames[-1]) for shot in found)
+    return Curves(encoding, dict(sorted(curves.items())), spans, identity(source))
 
 
 def curves_for(
