@@ -102,6 +102,12 @@ def test_warped_into_the_scans_frame_the_reference_is_the_frame_before_it_faded(
     assert error.mean() < 0.02
 
 
+def test_the_same_pictures_are_always_laid_alike(faded, telecine, laid):
+    again = align(faded[0], telecine[0])
+    assert np.array_equal(again.transform, laid.transform)
+    assert (again.residual_px, again.kind) == (laid.residual_px, laid.kind)
+
+
 def test_valid_is_where_the_reference_holds_picture(faded, telecine, laid):
     height, width = faded[0].shape[:2]
     assert laid.valid.shape == (height, width)

@@ -210,8 +210,9 @@ def _check_same(laid: Laid) -> None:
     prominence = laid.prominence() if overlap >= _LEAST_OVERLAP else 0.0
     if prominence < _LEAST_PROMINENCE:
         raise WetgateError(
-            "Scan and reference do not show the same picture, or too little of it to align by "
-            f"(they have {prominence:.1f} in common, {_LEAST_PROMINENCE:.0f} is the least): choose another frame."
+            "Scan and reference do not show the same picture, or too little of it: they correlate "
+            f"{max(prominence, 0):.1f} times as well as by chance, {_LEAST_PROMINENCE:.0f} times is the least; "
+            "choose another frame."
         )
 
 

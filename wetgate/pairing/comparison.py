@@ -31,11 +31,12 @@ class Picture:
     @classmethod
     def of(cls, pixels: Array) -> Picture:
         """The picture, with its middle value where it holds no numbers."""
-        known: NDArray[np.bool_] = np.isfinite(pixels[..., 0] + pixels[..., 1] + pixels[..., 2])
+        with np.errstate(invalid="ignore", over="ignore"):
+            known: NDArray[np.bool_] = np.isfinite(pixels[..., 0] + pixels[..., 1] + pixels[..., 2])
         if not known.all():
             middle = np.median(pixels[known]) if known.any() else 0
             pixels = np.where(known[..., None], pixels, np.float32(middle))
-        return cls(pixels.astype(np.float32, copy=False), known.astype(np.float32))
+        return cls(np.ascontiguousarray(pixels, np.float32), known.astype(np.float32))
 
     def shrunk(self, side: int) -> Picture:
         """Averaged down until no side is longer than ``side``."""
