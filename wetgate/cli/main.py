@@ -25,6 +25,7 @@ VERBS = {
     "restore": "the whole way in one line: scan and reference in, restored frames out",
     "new": "start a restoration folder",
     "add": "add pairs of scan and reference frames",
+    "match": "find which reference frame shows which scan frame",
     "prepare": "check and weigh the pairs; accept or reject each with a reason",
     "train": "train a model from the accepted pairs",
     "apply": "run a model over a sequence or a video",

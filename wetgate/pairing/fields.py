@@ -6,13 +6,9 @@ frame is combed where the picture moves. Each of its fields alone is a clean fil
 
 from __future__ import annotations
 
-from dataclasses import replace
-from fractions import Fraction
-from pathlib import Path
-
 import numpy as np
 
-from wetgate.images import Image, Pixels, Source
+from wetgate.images import Pixels
 
 COMBED_SHARE = 0.002
 """Share of pixels that are combed, above which a frame is: progressive MPEG-2 video stays below 0.0002."""
@@ -44,32 +40,3 @@ def upper_field(pixels: Pixels) -> Pixels:
     if len(pixels) % 2 == 0 and len(pixels) > 1:
         field[-1] = pixels[-2]
     return field
-
-
-class UpperFields(Source):
-    """A source whose combed frames are read as their upper field alone; the others are as they are."""
-
-    def __init__(self, source: Source, combed: frozenset[int]) -> None:
-        self.name = source.name
-        self.frames = source.frames
-        self.is_video = source.is_video
-        self._source = source
-        self._combed = combed
-
-    def path(self, frame: int) -> Path:
-        return self._source.path(frame)
-
-    def read(self, frame: int) -> Image:
-        image = self._source.read(frame)
-        return replace(image, pixels=upper_field(image.pixels)) if frame in self._combed else image
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self._source.size
-
-    @property
-    def fps(self) -> Fraction | None:
-        return self._source.fps
-
-    def close(self) -> None:
-        self._source.close()

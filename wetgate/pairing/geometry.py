@@ -70,7 +70,7 @@ class Geometry:
         return sides[0], sides[1], sides[2], sides[3]
 
     def grids(self, size: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """2x3 matrices from pixels of a grid over the common part to those of the scan's and the reference's sketches."""
+        """2x3 matrices from pixels of a grid over the common part to those of both sketches, scan and reference."""
         x0, y0, x1, y1 = self.overlap()
         width, height = size
         to_share = np.array([[(x1 - x0) / width, 0, x0], [0, (y1 - y0) / height, y0], [0, 0, 1]])

@@ -1,14 +1,15 @@
-"""How unlike a scan frame and a reference frame are, fine enough to tell neighbours apart.
+"""How unlike a scan frame and a reference frame are, finely enough to tell neighbours apart.
 
 Both sketches are laid over one another and compared as patterns: what share of the scan's contrast the reference
-does not explain. The film moves in the gate from frame to frame, and a pattern that is a fraction of a pixel off
-would look less alike than the next frame; so the reference may explain the scan together with its two derivatives,
-which stand for a small shift.
+does not explain. Film moves in the gate from frame to frame, and a pattern that is a fraction of a pixel off would
+look less alike than the next frame of a pan does; so every reference frame that comes close is compared at the shift
+that suits it best, found by Gauss-Newton steps on its derivatives (Lucas and Kanade, IJCAI 1981).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -19,126 +20,155 @@ from wetgate.pairing.monotone import Row
 from wetgate.pairing.sketches import Sketches
 
 Array = NDArray[np.float32]
+Values = NDArray[np.float64]
 
 SIZE = (128, 96)
+"""Pixels of the grid over the part that both show."""
+SHIFT_COSTS = 1e-4
+"""Added to the unlikeness for a shift by one pixel of the grid, four times that for two."""
 _BLUR = 0.5
-_RIDGE = 1e-3
+_RIDGE = np.diag([1e-6, 1e-3, 1e-3])
 _BLOCK = 128
+_STEPS = 2
+_NEAR = 3
+_MOST_SHIFT = 4.0
 
 
 def unlikeness(
-    scan: Sketches,
-    reference: Sketches,
-    geometries: Sequence[Geometry],
-    shifts: NDArray[np.float64],
-    band: Sequence[tuple[int, int]],
+    scan: Sketches, reference: Sketches, geometries: Sequence[Geometry], band: Sequence[tuple[int, int]]
 ) -> Iterator[Row]:
-    """One :class:`Row` per scan frame: against the reference frames of its ``band`` (first, end).
+    """Per scan frame, a row of what the reference frames of its ``band`` (first, end) do not explain of it, 0-1.
 
-    Args:
-        geometries: one per scan frame; frames in a row share one.
-        shifts: [N, 2] by which each scan frame is off its geometry, in pixels of a 128 x 96 grid over the picture.
+    ``geometries`` has one for every scan frame; frames in a row share one.
     """
     start = 0
     while start < len(band):
         end = start + 1
         while end < len(band) and end - start < _BLOCK and geometries[end] is geometries[start]:
             end += 1
-        yield from _block(scan, reference, geometries[start], shifts, band, start, end)
+        low, high = min(first for first, _ in band[start:end]), max(last for _, last in band[start:end])
+        to_scan, to_reference = geometries[start].grids(SIZE)
+        bases = _Bases(reference, to_reference, low, high)
+        pictures = scan.local_contrast(slice(start, end))
+        still = bases.compared(np.stack([_unit(pattern(picture, to_scan)) for picture in pictures]))
+        shifts = [
+            bases.settled(picture, to_scan, first + int(row[first - low : last - low].argmin()))[1]
+            for picture, row, (first, last) in zip(pictures, still, band[start:end], strict=True)
+        ]
+        steadied = bases.compared(
+            np.stack([_unit(pattern(p, moved(to_scan, shift))) for p, shift in zip(pictures, shifts, strict=True)])
+        )
+        for picture, row, shift, (first, last) in zip(pictures, steadied, shifts, band[start:end], strict=True):
+            values = row[first - low : last - low] + SHIFT_COSTS * float(shift @ shift)
+            _settle_nearest(values, first, bases, picture, to_scan)
+            yield Row(first, np.clip(values, 0, 1))
         start = end
 
 
-def _block(
-    scan: Sketches,
-    reference: Sketches,
-    geometry: Geometry,
-    shifts: NDArray[np.float64],
-    band: Sequence[tuple[int, int]],
-    start: int,
-    end: int,
-) -> Iterator[Row]:
-    to_scan, to_reference = geometry.grids(SIZE)
-    ours = np.stack(
-        [
-            _unit(pattern(picture, moved(to_scan, shift)))
-            for picture, shift in zip(scan.local_contrast(slice(start, end)), shifts[start:end], strict=True)
-        ]
-    )
-    low, high = min(band[index][0] for index in range(start, end)), max(band[index][1] for index in range(start, end))
-    values = np.empty((end - start, high - low))
-    for first in range(low, high, _BLOCK):
-        last = min(high, first + _BLOCK)
-        values[:, first - low : last - low] = _unexplained(ours, _bases(reference, to_reference, first, last))
-    for index in range(start, end):
-        first, last = band[index]
-        yield Row(first, values[index - start, first - low : last - low])
+def _settle_nearest(values: Values, first: int, bases: _Bases, picture: Array, to_scan: Values) -> None:
+    """Compare at their own shifts the best of a row and those around it, until the best one has been."""
+    done: set[int] = set()
+    while True:
+        best = int(values.argmin())
+        todo = set(range(max(0, best - _NEAR), min(len(values), best + _NEAR + 1))) - done
+        if not todo or best in done:
+            return
+        for index in todo:
+            value, shift = bases.settled(picture, to_scan, first + index)
+            values[index] = value + SHIFT_COSTS * float(shift @ shift)
+        done |= todo
 
 
-def _bases(sketches: Sketches, matrix: NDArray[np.float64], first: int, last: int) -> Array:
-    """[n, 3, D] patterns of frames with their derivatives across and down; a pattern's length is 1."""
-    bases = np.empty((last - first, 3, SIZE[0] * SIZE[1]), np.float32)
-    for basis, picture in zip(bases, sketches.local_contrast(slice(first, last)), strict=True):
-        flat = pattern(picture, matrix)
-        down, across = np.gradient(flat)
-        for part, values in zip(basis, (flat - flat.mean(), across, down), strict=True):
-            part[:] = values.ravel()
-        basis /= np.linalg.norm(basis[0]) + 1e-6
-    return bases
+@dataclass(frozen=True)
+class _Fit:
+    """Patterns [n, 3, D] with their derivatives across and down, and the inverses [n, 3, 3] of their products."""
+
+    patterns: Array
+    inverses: Values
 
 
-def _unexplained(ours: Array, bases: Array) -> NDArray[np.float64]:
-    """[n, m] what a least-squares fit by each basis leaves of each of our patterns of length 1."""
-    count = len(bases)
-    gram = np.matmul(bases, bases.transpose(0, 2, 1)).astype(np.float64) + np.diag([1e-6, _RIDGE, _RIDGE])
-    products = (ours @ bases.reshape(3 * count, -1).T).reshape(len(ours), count, 3).astype(np.float64)
-    explained = np.einsum("nmk,mkl,nml->nm", products, np.linalg.inv(gram), products, optimize=True)
-    return np.clip(1 - explained, 0, 1)
+class _Bases:
+    """Reference frames ``low`` to ``high`` to compare with."""
+
+    def __init__(self, sketches: Sketches, matrix: Values, low: int, high: int) -> None:
+        self._sketches = sketches
+        self._matrix = matrix
+        self._low = low
+        self._high = high
+        self._kept: dict[int, _Fit] = {}
+
+    def compared(self, ours: Array) -> Values:
+        """[n, high - low] what each reference frame leaves of our patterns [n, D] of length 1, after a small shift."""
+        values = np.empty((len(ours), self._high - self._low))
+        for first in range(self._low, self._high, _BLOCK):
+            last = min(self._high, first + _BLOCK)
+            fit = self._fit(first, last)
+            products = (ours @ fit.patterns.reshape(3 * (last - first), -1).T).reshape(len(ours), -1, 3)
+            values[:, first - self._low : last - self._low] = 1 - _explained(products.astype(np.float64), fit.inverses)
+        return values
+
+    def settled(self, picture: Array, to_scan: Values, at: int) -> tuple[float, Values]:
+        """What reference frame ``at`` leaves of the picture at the shift that suits it best, and that shift."""
+        first = self._low + (at - self._low) // _BLOCK * _BLOCK
+        fit = self._fit(first, min(self._high, first + _BLOCK))
+        basis, inverse = fit.patterns[at - first], fit.inverses[at - first]
+        shift, best, found = np.zeros(2), np.inf, np.zeros(2)
+        for _ in range(_STEPS + 1):
+            products = (basis @ _unit(pattern(picture, moved(to_scan, shift)))).astype(np.float64)
+            shares = inverse @ products
+            left = 1 - float(products @ shares)
+            if left < best:
+                best, found = left, shift
+            if abs(shares[0]) < 1e-3:
+                break
+            shift = np.clip(shift - np.clip(shares[1:] / shares[0], -1, 1), -_MOST_SHIFT, _MOST_SHIFT)
+        return best, found
+
+    def _fit(self, first: int, last: int) -> _Fit:
+        if first not in self._kept:
+            pictures = self._sketches.local_contrast(slice(first, last))
+            patterns = np.stack([_with_derivatives(pattern(picture, self._matrix)) for picture in pictures])
+            products = np.matmul(patterns, patterns.transpose(0, 2, 1)).astype(np.float64)
+            self._kept[first] = _Fit(patterns, np.linalg.inv(products + _RIDGE))
+        return self._kept[first]
 
 
-def neighbours(sketches: Sketches) -> NDArray[np.float64]:
-    """[N-1] unlikeness of each frame to the next, as above."""
+def neighbours(sketches: Sketches) -> Values:
+    """[N-1] unlikeness of each frame to the next, after a small shift."""
     whole = Geometry.of_window((0, 0, 1, 1), False).grids(SIZE)[0]
     found = np.empty(max(0, len(sketches) - 1))
-    for start in range(0, len(found), _BLOCK):
-        end = min(len(found), start + _BLOCK)
-        bases = _bases(sketches, whole, start, end + 1)
-        gram = np.matmul(bases, bases.transpose(0, 2, 1)).astype(np.float64) + np.diag([1e-6, _RIDGE, _RIDGE])
-        products = np.einsum("nkd,nd->nk", bases[1:], bases[:-1, 0]).astype(np.float64)
-        explained = np.einsum("nk,nkl,nl->n", products, np.linalg.inv(gram[1:]), products)
-        found[start:end] = np.clip(1 - explained, 0, 1)
-    return found
+    before: Array | None = None
+    for index in range(len(sketches)):
+        basis = _with_derivatives(pattern(sketches.local_contrast([index])[0], whole))
+        if before is not None:
+            products = (basis @ before).astype(np.float64)
+            inverse: Values = np.linalg.inv((basis @ basis.T).astype(np.float64) + _RIDGE)
+            found[index - 1] = 1 - _explained(products[None], inverse[None])[0]
+        before = basis[0]
+    return np.clip(found, 0, 1)
 
 
-def shift_between(scan: Array, reference: Array, geometry: Geometry, start: NDArray[np.float64]) -> NDArray[np.float64]:
-    """By how much a scan's sketch is off where the geometry has it, in pixels of the grid: two steps from ``start``."""
-    to_scan, to_reference = geometry.grids(SIZE)
-    target = _unit(pattern(reference, to_reference, blur=1.0))
-    shift = start.copy()
-    for _ in range(2):
-        flat = pattern(scan, moved(to_scan, shift), blur=1.0)
-        down, across = np.gradient(flat)
-        basis = np.stack([_unit(flat), across.ravel(), down.ravel()])
-        share, *steps = np.linalg.lstsq(basis.T, target, rcond=None)[0]
-        scale = share / (np.linalg.norm(flat - flat.mean()) + 1e-6)
-        if abs(scale) > 1e-6:
-            shift += np.clip(np.array(steps) / scale, -1, 1)
-    limited: NDArray[np.float64] = np.clip(shift, -_MOST_SHIFT, _MOST_SHIFT)
-    return limited
-
-
-_MOST_SHIFT = 4.0
-
-
-def pattern(picture: Array, matrix: NDArray[np.float64], blur: float = _BLUR) -> Array:
+def pattern(picture: Array, matrix: Values) -> Array:
     """[96, 128] a sketch's picture where ``matrix`` takes the grid's pixels."""
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     laid = cv2.warpAffine(picture, matrix, SIZE, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return cv2.GaussianBlur(laid, (0, 0), blur)
+    return cv2.GaussianBlur(laid, (0, 0), _BLUR)
 
 
-def moved(matrix: NDArray[np.float64], shift: NDArray[np.float64]) -> NDArray[np.float64]:
+def moved(matrix: Values, shift: Values) -> Values:
     """The matrix for a grid that lies ``shift`` pixels further right and down."""
     return np.column_stack([matrix[:, :2], matrix[:, 2] + matrix[:, :2] @ shift])
+
+
+def _explained(products: Values, inverses: Values) -> Values:
+    """[..., m] share of patterns of length 1 that fits by bases explain, from their products [..., m, 3]."""
+    return np.asarray((np.matmul(products[..., None, :], inverses)[..., 0, :] * products).sum(axis=-1))
+
+
+def _with_derivatives(flat: Array) -> Array:
+    down, across = np.gradient(flat)
+    basis = np.stack([(flat - flat.mean()).ravel(), across.ravel(), down.ravel()])
+    return np.asarray(basis / (np.linalg.norm(basis[0]) + 1e-6), np.float32)
 
 
 def _unit(flat: Array) -> Array:

@@ -22,8 +22,8 @@ from wetgate.errors import WetgateError
 from wetgate.images import Source, format_frames
 from wetgate.pairing.descriptors import mirrored, orientation_fields, resampled
 from wetgate.pairing.geometry import Geometry, first_guess, refined
-from wetgate.pairing.likeness import neighbours, shift_between, unlikeness
-from wetgate.pairing.monotone import Row, best_path, probabilities
+from wetgate.pairing.likeness import neighbours, unlikeness
+from wetgate.pairing.monotone import REPEAT, REPEAT_OF_COPY, Row, best_path, probabilities
 from wetgate.pairing.shots import find_shots
 from wetgate.pairing.sketches import Sketches, sketch
 
@@ -41,7 +41,8 @@ _COARSE = (20, 15)
 _COARSE_MOST = 1500
 _WHOLE_BAND = 1_000_000
 _BAND_FRAMES = 32
-_TWINS = 0.25
+_TWINS = 0.5
+_COPY = 0.5
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ class Match:
         scan_frame: its number.
         reference_frame: the reference's frame that shows the same; None where none does or where it is doubtful.
         confidence: probability of that answer, 0-1.
-        note: empty, or what to know of it: ``not in the reference``, ``doubtful: ...``, ``blank``, ``combed``,
-            ``blended with the frame before``, ``repeated``.
+        note: empty, or what to know of it: ``doubtful: ...``; ``not in the reference``; ``blank``, nothing to see;
+            ``combed``, the reference shows it in its upper field only; ``repeated``, the scan shows the same again.
     """
 
     scan_frame: int
@@ -177,7 +178,6 @@ class _Search:
         self.reference = reference
         self.shots = shots
         self.novelty = neighbours(reference)
-        self.shifts = np.zeros((len(scan), 2))
 
     def run(self) -> _Found:
         geometry = first_guess(self.scan, self.reference)
@@ -192,9 +192,8 @@ class _Search:
             if sum(at is not None for at in path) < LEAST_FRAMES:
                 break
             geometry, geometries = self._solved(path, geometry)
-            self._steady(path, geometries)
         rows = self._rows(geometries, band)
-        return _Found(self._judged(rows, geometries), geometry)
+        return _Found(self._judged(rows), geometry)
 
     def _coarse_path(self, geometry: Geometry) -> list[tuple[int, int]]:
         """Pairs of indexes whose descriptors are alike, in order, of at most 1500 frames of either."""
@@ -211,12 +210,12 @@ class _Search:
         return [(int(ours[index]), int(theirs[at])) for index, at in enumerate(path) if at is not None]
 
     def _rows(self, geometries: list[Geometry], band: list[tuple[int, int]]) -> list[Row]:
-        return list(unlikeness(self.scan, self.reference, geometries, self.shifts, band))
+        return list(unlikeness(self.scan, self.reference, geometries, band))
 
     def _weighed(self, rows: list[Row]) -> list[Row]:
         """Probabilities from unlikeness."""
         costs, evidence = self._costs(rows)
-        return probabilities(costs, self._passing(evidence))
+        return probabilities(costs, self._passing(evidence), self._repeating())
 
     def _costs(self, rows: list[Row]) -> tuple[list[Row], float]:
         """Negative log likelihoods, and the factor by which differences in unlikeness were weighed.
@@ -240,6 +239,12 @@ class _Search:
         padded = np.concatenate([[np.inf], self.novelty, [np.inf]])
         return np.minimum(evidence * np.minimum(padded[:-1], padded[1:]), 5.0)
 
+    def _repeating(self) -> Values:
+        """What showing the same as the frame before costs: little where a frame is far more like it than is usual."""
+        change = np.concatenate([[np.inf], neighbours(self.scan)])
+        around = np.minimum(np.roll(change, 1), np.append(change[1:], np.inf))
+        return np.where(change < _COPY * around, REPEAT_OF_COPY, REPEAT)
+
     def _solved(self, path: list[int | None], geometry: Geometry) -> tuple[Geometry, list[Geometry]]:
         """The geometry over all frames, and of each frame's shot where that has enough pairs of its own."""
         pairs = [(index, at) for index, at in enumerate(path) if at is not None]
@@ -253,13 +258,7 @@ class _Search:
             geometries += [own] * (end - first)
         return whole, geometries
 
-    def _steady(self, path: list[int | None], geometries: list[Geometry]) -> None:
-        for index, at in enumerate(path):
-            if at is not None:
-                ours, theirs = self.scan.local_contrast([index])[0], self.reference.local_contrast([at])[0]
-                self.shifts[index] = shift_between(ours, theirs, geometries[index], self.shifts[index])
-
-    def _judged(self, rows: list[Row], geometries: list[Geometry]) -> list[Match]:
+    def _judged(self, rows: list[Row]) -> list[Match]:
         chances = self._weighed(rows)
         path = best_path(chances)
         matches = []
@@ -274,7 +273,11 @@ class _Search:
             if at is not None and chance >= SURE:
                 whole = [twin for twin in twins if not self.reference.combed[twin]]
                 chosen = at if not whole or at in whole else whole[0]
-                matches.append(Match(number, self.reference.frames[chosen], round(min(1.0, chance), 4)))
+                frame = self.reference.frames[chosen]
+                note = "combed" if self.reference.combed[chosen] else ""
+                if matches and matches[-1].reference_frame == frame:
+                    note = "repeated"
+                matches.append(Match(number, frame, round(min(1.0, chance), 4), note))
             elif absent >= SURE:
                 matches.append(Match(number, None, round(absent, 4), "not in the reference"))
             else:
@@ -348,3 +351,39 @@ def _band(coarse: list[tuple[int, int]], scan: int, reference: int) -> list[tupl
         (int(first), int(end))
         for first, end in zip(np.clip(low, 0, reference - 1), np.clip(high, 1, reference), strict=True)
     ]
+
+
+def best_spread(matching: Matching, count: int) -> list[Match]:
+    """The ``count`` surest matches to pair, spread over the shots, in order; fewer where there are not so many.
+
+    Shots take turns, the longest first; in a shot the next one is as far as can be from those it gave already. Combed
+    and repeated frames are left out.
+    """
+    shots = sorted(matching.shots, key=lambda shot: shot[0] - shot[1])
+    pools = [
+        [
+            one
+            for one in matching.matches
+            if first <= one.scan_frame <= last and one.reference_frame is not None and not one.note
+        ]
+        for first, last in shots
+    ]
+    chosen: list[Match] = []
+    used: set[int | None] = set()
+    while len(chosen) < count and any(pools):
+        for (first, last), pool in zip(shots, pools, strict=True):
+            if not pool or len(chosen) == count:
+                continue
+            taken = [one.scan_frame for one in chosen if first <= one.scan_frame <= last]
+            middle = (first + last) / 2
+            best = max(
+                pool,
+                key=lambda one: (
+                    round(one.confidence, 2),
+                    min(abs(one.scan_frame - other) for other in taken) if taken else -abs(one.scan_frame - middle),
+                ),
+            )
+            used.add(best.reference_frame)
+            chosen.append(best)
+            pool[:] = [one for one in pool if one.reference_frame not in used]
+    return sorted(chosen, key=lambda one: one.scan_frame)

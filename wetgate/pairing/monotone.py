@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
 
-REPEAT = 6.0
+REPEAT = 9.0
+REPEAT_OF_COPY = 2.0
 NONE = 5.0
 JUMP = 12.0
 """Negative logarithms of the odds against going on by one."""
@@ -36,17 +37,18 @@ class Row:
         return self.first + len(self.values)
 
 
-def probabilities(costs: Sequence[Row], passing: Values) -> list[Row]:
+def probabilities(costs: Sequence[Row], passing: Values, repeating: Values) -> list[Row]:
     """The probability that a scan frame shows a reference frame, given all costs; what lacks to 1 is "none of them".
 
     Args:
         costs: per scan frame, negative log likelihoods for a band of reference frames; starts and ends of the bands
             never go back.
         passing: [M] what passing over each reference frame costs.
+        repeating: [N] what showing the same as the scan frame before costs.
     """
-    forward, total = _swept(costs, passing)
+    forward, total = _swept(costs, passing, repeating)
     turned = [Row(len(passing) - row.end, row.values[::-1]) for row in reversed(costs)]
-    backward, _ = _swept(turned, passing[::-1])
+    backward, _ = _swept(turned, passing[::-1], np.roll(repeating[::-1], 1))
     return [
         Row(row.first, np.exp(np.minimum(ahead + behind[::-1] - row.values - total, 0)))
         for row, ahead, behind in zip(costs, forward, reversed(backward), strict=True)
@@ -74,13 +76,13 @@ def _looked_up(row: Row, first: int, end: int) -> Values:
     return row.values[np.clip(np.arange(first, end) - row.first, 0, len(row.values) - 1)]
 
 
-def _swept(costs: Sequence[Row], passing: Values) -> tuple[list[Values], float]:
+def _swept(costs: Sequence[Row], passing: Values, repeating: Values) -> tuple[list[Values], float]:
     """Log sums over all beginnings: per row, without the row's own costs; and over all whole alignments."""
     passed = np.concatenate([[0.0], np.cumsum(passing)])
     sums: list[Values] = []
     first, matched, missing = costs[0].first, np.empty(0), np.empty(0)
     unstarted, left_behind, left_behind_adjusted = 0.0, -np.inf, -np.inf
-    for index, row in enumerate(costs):
+    for row, repeat in zip(costs, repeating, strict=True):
         either = np.logaddexp(matched, missing)
         places = np.arange(first, first + len(either))
         onward = _prefixes(left_behind_adjusted, either + passed[places + 1])
@@ -89,7 +91,7 @@ def _swept(costs: Sequence[Row], passing: Values) -> tuple[list[Values], float]:
         arriving = np.logaddexp(onward[where] - passed[row.first : row.end], jumping[where] - JUMP)
         kept = max(0, min(len(either), row.end - first) - (row.first - first))
         again = np.full(len(row.values), -np.inf)
-        again[:kept] = either[len(either) - kept :] - REPEAT if kept else 0.0
+        again[:kept] = np.logaddexp(matched - repeat, missing - REPEAT)[len(either) - kept :]
         arriving = np.logaddexp(np.logaddexp(arriving, again), unstarted)
 
         rest = either - NONE
