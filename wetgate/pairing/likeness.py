@@ -142,7 +142,7 @@ def neighbours(sketches: Sketches) -> Values:
         basis = _with_derivatives(pattern(sketches.local_contrast([index])[0], whole))
         if before is not None:
             products = (basis @ before).astype(np.float64)
-            inverse: Values = np.linalg.inv((basis @ basis.T).astype(np.float64) + _RIDGE)
+            inverse = np.asarray(np.linalg.inv((basis @ basis.T).astype(np.float64) + _RIDGE), np.float64)
             found[index - 1] = 1 - _explained(products[None], inverse[None])[0]
         before = basis[0]
     return np.clip(found, 0, 1)
