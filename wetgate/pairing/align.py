@@ -153,11 +153,10 @@ def _checked(pixels: Array, name: str) -> Picture:
 def _levels(scan: Picture, reference: Picture) -> list[Level]:
     """Coarse to fine; at least one."""
     height, width = scan.known.shape
-    longest = max(height, width)
-    sides = [side for side in _SIDES if side < longest and side * min(height, width) >= _LEAST_SIDE * longest]
-    if longest <= _SIDES[-1]:
-        sides.append(longest)
-    return [Level(scan, reference, side) for side in sides]
+    longest, least = max(height, width), _LEAST_SIDE / min(height, width)
+    finest = min(longest, _SIDES[-1])
+    sides = [side for side in _SIDES if side < finest and side >= least * longest]
+    return [Level(scan, reference, side) for side in (*sides, finest)]
 
 
 def _best_guess(scan: Picture, reference: Picture, coarse: Level) -> Guess:

@@ -1,4 +1,9 @@
-"""A field of shifts on top of a transform, where film or telecine is warped: only as far as the pictures prove it."""
+"""A field of shifts on top of a transform, where film or telecine is warped: only as far as the pictures prove it.
+
+Dense optical flow (Kroeger et al., "Fast optical flow using dense inverse search", ECCV 2016), blurred by 4 to 16
+pixels, was tried: it follows the grain. Fitted to the coarse structure of pictures it made their fine detail, which it
+had not seen, correlate less than the affine transform alone, on every pair tried; this field as well or better.
+"""
 
 from __future__ import annotations
 
