@@ -85,7 +85,7 @@ class Geometry:
         return Geometry(self.affine @ change)
 
 
-def first_guess(scan: Sketches, reference: Sketches, most: int = 240) -> Geometry:
+def first_guess(scan: Sketches, reference: Sketches, most: int = 120) -> Geometry:
     """The window that makes frames of the scan most like some frames of the reference."""
     ours, theirs = (
         orientation_fields(part.local_contrast(_spread(part, count)))

@@ -29,14 +29,14 @@ from wetgate.pairing.sketches import Sketches, sketch
 
 Values = NDArray[np.float64]
 
-SURE = 0.9
+SURE = 0.95
 """Probability from which a match is one; below it is doubtful."""
 LEAST_FRAMES = 8
 RELATED = 0.75
 """Unlikeness up to which two frames can show the same picture."""
 MARGIN = 12
 """Scan frames before and after the wanted ones that are looked at too."""
-_EVIDENCE = 300.0
+_EVIDENCE = 200.0
 _COARSE = (20, 15)
 _COARSE_MOST = 1500
 _WHOLE_BAND = 1_000_000
@@ -319,13 +319,16 @@ def _descriptors(
 
 
 def _usual(best: Values, shots: list[tuple[int, int]]) -> tuple[Values, Values]:
-    """Per frame, the median of the best unlikeness around it within its shot, and how far frames scatter about it."""
+    """Per frame, the best unlikeness that is usual around it within its shot, and how far frames scatter about it.
+
+    The lower part of the scatter tells both, since frames that the reference lacks may be many.
+    """
     usual, spread = np.empty_like(best), np.empty_like(best)
     for first, end in shots:
         for index in range(first, end):
-            near = best[max(first, index - 16) : min(end, index + 17)]
-            usual[index] = np.median(near)
-            spread[index] = 1.5 * np.median(np.abs(near - usual[index])) + 0.1 * usual[index] + 1e-3
+            near = best[max(first, index - 32) : min(end, index + 33)]
+            least, usual[index] = np.quantile(near, (0.1, 0.4))
+            spread[index] = 1.5 * (usual[index] - least) + 0.15 * usual[index] + 1e-3
     return usual, spread
 
 
