@@ -187,7 +187,7 @@ def test_an_output_inside_the_source(wetgate, own, tmp_path):
 def small_disk(tmp_path):
     place = tmp_path / "disk"
     place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(place)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=10m", "none", str(place)]
     if os.name == "nt" or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("a small file system cannot be mounted here")
     yield place

@@ -272,7 +272,8 @@ def test_a_step_that_is_not_a_number_is_said_and_does_not_stay(reel, monkeypatch
     def poisoned(*arguments):
         loss, gradients = honest(*arguments)
         calls.append(1)
-        return loss, [gradient * math.nan for gradient in gradients] if len(calls) == 4 else gradients
+        poison = math.nan if len(calls) == 4 else 1.0
+        return loss, {name: gradient * poison for name, gradient in gradients.items()}
 
     monkeypatch.setattr(loop, "_gradients", poisoned)
     messages = []

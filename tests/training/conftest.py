@@ -39,8 +39,8 @@ def make_model() -> MakeModel:
             coefficients=coefficients,
             detail=np.array([0.3, 0.6, 0.3], np.float32),
             mean=np.array([0.5, 0.4, 0.6], np.float32),
+            scale=np.full(3, 0.3, np.float32),
         )
-        model = model.with_(scale=0.3 * model.scale)
         if with_kernels:
             seen = generator.random((400, 6), dtype=np.float32)
             missing = generator.normal(0, 0.05, (400, 3)).astype(np.float32)
@@ -52,7 +52,9 @@ def make_model() -> MakeModel:
             )
         if with_context:
             weights = context.initial_weights(8, 3)
-            weights["out.weight"][:] = generator.normal(0, 0.05, weights["out.weight"].shape)
+            for member in context.MEMBERS:
+                last = weights[f"{member}.out.weight"]
+                last[:] = generator.normal(0, 0.05, last.shape)
             model = model.with_(context=weights, context_share=0.6)
         return model
 

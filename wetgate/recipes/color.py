@@ -28,7 +28,7 @@ from wetgate.onnx_model import ModelCard
 from wetgate.pairing.prepare import Pictures, prepare
 from wetgate.project import Pair, Restoration, Run
 from wetgate.records.shot_record import PairRecord, SourceRecord, shot_record
-from wetgate.training import closed_form
+from wetgate.training import closed_form, context
 from wetgate.training.budget import Budget
 from wetgate.training.color_model import ColorModel, forward
 from wetgate.training.onnx_export import export
@@ -46,6 +46,10 @@ VALIDATION_S = 3.0
 MOST_PARTS = 3
 SHOWN_PAIRS = 6
 REPORT_S, REPORT_S_PER_PAIR = 1.5, 0.8
+USUAL_SHARE, USUAL_PAIRS = 0.9, 6
+"""The share of a trained context network before any evidence, and how many pairs' evidence weighs as much."""
+HALF_TRAINED = 100
+"""Steps after which a network deserves half of its share."""
 SIMILAR = 1.02
 """A larger network may be this much worse on held-out pairs and is still taken, for what it keeps of the pairs."""
 
@@ -84,6 +88,7 @@ class Progress:
     planned: list[float] = field(default_factory=list)
     errors: dict[str, list[float]] = field(default_factory=dict)
     networks: dict[str, Any] = field(default_factory=dict)
+    steps: dict[str, int] = field(default_factory=dict)
 
 
 def train(
@@ -188,7 +193,8 @@ class _Training:
     # Judge and train
 
     def _train(self, model: ColorModel) -> ColorModel:
-        from wetgate.training.loop import held_out_errors, settle, weights_of
+        from wetgate.training.judging import context_mixture, held_out_errors
+        from wetgate.training.loop import settle, weights_of
 
         settle()
         self.device = _device(self.options.device)
@@ -219,26 +225,23 @@ class _Training:
                 job = self._job(number, one, part, width)
                 state = self._run_job(job, f"judging context on held-out pairs, {number + 1} of {len(jobs)}")
                 self.progress.networks[f"{width}/{index}"] = weights_of(state)
+                self.progress.steps[f"{width}/{index}"] = state.step
                 self.progress.errors[f"context {width}"] = _sum(
                     self.progress.errors.get(f"context {width}"),
-                    held_out_errors(job, one, one.with_(context=weights_of(state), context_share=1.0), SHARES),
+                    held_out_errors(job, one.with_(context=weights_of(state)), context_mixture, SHARES),
                 )
                 self._next_job()
-        width, context_share = self._choose(widths, count)
-        if context_share == 0:
-            self.judged, self.steps = judged, 0
-            return model
+        self.width = self._choose_width(widths)
         if len(self.progress.planned) == len(jobs):
             self.progress.planned.append(self.budget.of_final())
-        job = self._job(len(jobs), model, [], width)
-        self.final = model.with_(context_share=context_share)
+        job = self._job(len(jobs), model, [], self.width)
         state = self._run_job(job, "training on all pairs")
         self.judged = [
-            (part, one.with_(context=self.progress.networks[f"{width}/{index}"], context_share=context_share))
-            for index, (part, one) in enumerate(judged)
+            (part, self._with_context(one, self.progress.networks[name], self.progress.steps[name]))
+            for name, (part, one) in ((f"{self.width}/{index}", two) for index, two in enumerate(judged))
         ]
         self.steps = state.step
-        final = self.final.with_(context=weights_of(state))
+        final = self._with_context(model, weights_of(state), state.step)
         self._publish(final, "context")
         return final
 
@@ -250,35 +253,37 @@ class _Training:
 
     def _kernel_share(self, judged: Sequence[tuple[Sequence[int], ColorModel]]) -> float:
         """What held-out pairs say, drawn towards 1 by as much as two pairs would."""
-        from wetgate.training.loop import held_out_errors
+        from wetgate.training.judging import held_out_errors, kernel_mixture
 
         errors = None
         for part, one in judged:
-            job = self._job(0, one, part, 1)
-            errors = _sum(errors, held_out_errors(job, one.with_(kernel_share=0.0), one, SHARES))
+            errors = _sum(errors, held_out_errors(self._job(0, one, part, 1), one, kernel_mixture, SHARES))
         if errors is None:
             return 1.0
         self.progress.errors["kernels"] = errors
-        count = len(self.samples)
-        return (count * SHARES[int(np.argmin(errors))] + 2.0) / (count + 2)
+        return _drawn(SHARES[int(np.argmin(errors))], len(self.samples), towards=1.0, by=2)
 
-    def _choose(self, widths: Sequence[int], count: int) -> tuple[int, float]:
-        """The width of the network and how much of its answer is taken; 0 where no pair could judge it.
-
-        A network that learned from fewer pairs, and for less time, than it will have in the end is better than it
-        seems: as by four pairs, its share is drawn up to how near it comes, alone, to the best mixture.
-        """
-        found = {width: self.progress.errors.get(f"context {width}") for width in widths}
+    def _choose_width(self, widths: Sequence[int]) -> int:
         best = widths[0]
         for width in widths[1:]:
-            small, large = found[best], found[width]
+            small, large = (self.progress.errors.get(f"context {one}") for one in (best, width))
             if small is None or large is None or min(large) <= SIMILAR * min(small):
                 best = width
-        errors = found[best]
-        if errors is None:
-            return best, 0.0
-        alone = min(errors) / max(errors[-1], 1e-12)
-        return best, (count * SHARES[int(np.argmin(errors))] + 4 * alone) / (count + 4)
+        return best
+
+    def _with_context(self, model: ColorModel, weights: dict[str, Array], steps: int) -> ColorModel:
+        """The model with a context network, and how much of its answer is taken where colours are known.
+
+        A judged network has learned from fewer pairs than the final one: from a single pair where there are two,
+        which says nothing. So evidence counts from the third pair on, against ``USUAL_PAIRS`` pairs that say what a
+        network of so many steps usually deserves.
+        """
+        share = USUAL_SHARE * steps / (steps + HALF_TRAINED)
+        errors = self.progress.errors.get(f"context {self.width}")
+        if errors is not None:
+            evidence = max(len(self.samples) - 2, 0)
+            share = _drawn(SHARES[int(np.argmin(errors))], evidence, towards=share, by=USUAL_PAIRS)
+        return model.with_(context=weights, context_share=share)
 
     def _job(self, index: int, model: ColorModel, part: Sequence[int], width: int) -> Job:
         from wetgate.training.loop import Job
@@ -369,7 +374,7 @@ class _Training:
         self.last["checkpoint"] = time.monotonic()
         self.run.emit({"event": "checkpoint", "job": self.progress.job, "step": 0 if state is None else state.step})
         if job is not None and state is not None and not self._judging(job.index):
-            self._publish(self.final.with_(context=weights_of(state)), "context, so far")
+            self._publish(self._with_context(job.model, weights_of(state), state.step), "context, so far")
 
     def _resume(self) -> None:
         import torch
@@ -382,6 +387,7 @@ class _Training:
         whole = torch.load(path, map_location="cpu", weights_only=True)
         self.progress.job, self.progress.planned = whole["job"], whole["planned"]
         self.progress.errors |= whole["errors"]
+        self.progress.steps = whole["steps"]
         self.progress.networks = {
             name: value if name == "widths" else {key: array.numpy() for key, array in value.items()}
             for name, value in whole["networks"].items()
@@ -420,7 +426,7 @@ class _Training:
         chosen = {
             "kernel_share": round(model.kernel_share, 3),
             "context_share": round(model.context_share, 3),
-            "context_width": int(model.context["down0.a.weight"].shape[0]) if model.context else 0,
+            "context_width": context.width_of(model.context) if model.context else 0,
             "detail_gain": round(float(model.detail.sum()), 3),
             "steps": self.steps,
         }
@@ -517,6 +523,11 @@ class _Clock:
 
 def _sum(total: list[float] | None, more: list[float]) -> list[float]:
     return more if total is None else [a + b for a, b in zip(total, more, strict=True)]
+
+
+def _drawn(share: float, pairs: int, *, towards: float, by: int) -> float:
+    """``share``, which ``pairs`` found best, drawn towards another as if ``by`` more pairs had found that."""
+    return (pairs * share + by * towards) / (pairs + by)
 
 
 def _spread(count: int, wanted: int) -> list[int]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from wetgate.training.loop import State
 
-JUDGING_SHARE = 0.4
+JUDGING_SHARE = 0.2
 """Of the training: for the jobs that only find out, on held-out pairs, how much context is worth."""
 LARGE_FROM_S, LARGE_FROM_STEPS = 120.0, 3000
 """From here on there is time to try a larger network against the small one."""

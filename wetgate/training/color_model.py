@@ -2,13 +2,15 @@
 
 The scan's density is split by a low-pass into colour and detail. Colour goes through the closed-form fit and what
 kernels add to it; a context network gives a second opinion; both work at half resolution, where colour lives, and are
-mixed by what held-out pairs say. Detail comes back as it lay on the film. So no network ever draws a pixel, and grain
+mixed by what held-out pairs say. A network goes astray where a fit does not, on colours that no pair shows: there it
+is not asked. Detail comes back as it lay on the film. So no network ever draws a pixel, and grain
 stays grain. With ``protect="none"`` the fit is applied to every pixel, detail and all.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetgate.training import context, kernels, quadratic
-from wetgate.training.density import from_density, to_density
+from wetgate.training.density import from_density, to_density, to_values
 from wetgate.training.kernels import Kernels
 
 Array = NDArray[np.float32]
@@ -26,6 +28,9 @@ LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 LOW_PASS = 1.5
 """Sigma, in pixels, of the low-pass between colour and detail: about what a 4:2:0 reference holds of colour."""
+
+LEAST = 1e-3
+"""Smallest display value, flare included, that two opinions are mixed to: density 3."""
 
 MULTIPLE = 8
 PROTECTED = ("grain", "luma", "none")
@@ -43,9 +48,10 @@ class ColorModel:
         kernels: mends the fit, or None.
         kernel_share: how much of the kernels' answer is taken, 0-1, by held-out evidence.
         context: weights of the context network by name, empty where there is none.
-        context_share: how much of the restored colour is the context network's, 0-1; the rest is the fit's with its
-            kernels. The two answer independently, so that neither builds upon the other's mistakes.
-        shift: [3], from the scan's mean density to the reference's: what the context network adds to.
+        context_share: how much of the restored colour is the context network's, 0-1, where the scan's colours are
+            like those of the pairs; the rest is the fit's with its kernels, and all of it where they are unlike.
+            The two answer independently, so that neither builds upon the other's mistakes.
+        shift: [3], from the scan's mean density to the reference's: where the context network starts.
         mean, scale: [3], of the scan's display values in the pairs: what the context network counts from.
     """
 
@@ -68,15 +74,6 @@ class ColorModel:
     def weight_of_context(self) -> float:
         """The share of the context network's answer; 0 where there is no network."""
         return self.context_share if self.context else 0.0
-
-    @property
-    def mixed_coefficients(self) -> Array:
-        """[10, 3]: the closed-form fit, and the shift that the context network adds to, by their shares."""
-        plain = np.zeros_like(self.coefficients)
-        plain[0] = self.shift
-        plain[1:4] = np.eye(3)
-        share = np.float32(self.weight_of_context)
-        return (1 - share) * self.coefficients + share * plain
 
 
 def gaussian(sigma: float) -> Array:
@@ -104,20 +101,54 @@ def features(ops: Any, half: Any) -> Any:
     return ops.concat([half, surround])
 
 
-def correction(ops: Any, half: Any, model: ColorModel) -> Any:
-    """What kernels and context add at half resolution: density [N, 3, h, w], or None where they add nothing."""
-    parts = []
-    kernel_share = model.kernel_share * (1 - model.weight_of_context)
-    if model.kernels is not None and kernel_share > 0:
-        mended = kernels.apply(ops, features(ops, half), model.kernels)
-        parts.append(ops.affine(mended, kernel_share, 0.0))
-    if model.weight_of_context > 0:
-        values = ops.exp(ops.affine(half, -math.log(10), 0.0))
-        seen = context.apply(ops, values, model.context, model.mean, model.scale)
-        parts.append(ops.affine(seen, model.weight_of_context, 0.0))
-    if not parts:
-        return None
-    return parts[0] if len(parts) == 1 else ops.add(*parts)
+def colour(ops: Any, full: Any, half: Any, model: ColorModel, enlarge: Callable[[Any], Any]) -> Any:
+    """Restored density of ``full`` [N, 3, H, W], and of nothing finer than that.
+
+    Args:
+        full: scan density whose colour is restored.
+        half: [N, 3, h, w] the low-passed density at half resolution, from which kernels and context are computed.
+        enlarge: brings what is computed from ``half`` to the size of ``full``.
+    """
+    first, near = fit_and_kernels(ops, full, half, model, enlarge)
+    if model.weight_of_context == 0:
+        return first
+    mixed = mix(ops, to_values(ops, first), second_opinion(ops, full, half, model, enlarge), near, model.context_share)
+    return ops.affine(ops.log(ops.at_least(mixed, LEAST)), -1 / math.log(10), 0.0)
+
+
+def fit_and_kernels(
+    ops: Any, full: Any, half: Any, model: ColorModel, enlarge: Callable[[Any], Any]
+) -> tuple[Any, Any]:
+    """The first opinion, a density like ``full``, and how near [N, 1, H, W] its colours are to those of the pairs.
+
+    Nearness is 1 for a colour in its surround as a pair has it and falls to 0 for what is unlike all pairs; None
+    where the model has no kernels.
+    """
+    fitted = quadratic.apply(ops, full, model.coefficients)
+    if model.kernels is None:
+        return fitted, None
+    similarity = kernels.similarity(ops, features(ops, half), model.kernels)
+    if model.kernel_share > 0:
+        mended = kernels.mend(ops, similarity, model.kernels)
+        fitted = ops.add(fitted, enlarge(ops.affine(mended, model.kernel_share, 0.0)))
+    return fitted, enlarge(ops.most_of_channels(similarity))
+
+
+def second_opinion(ops: Any, full: Any, half: Any, model: ColorModel, enlarge: Callable[[Any], Any]) -> Any:
+    """The context network's answer in display values, flare included, like ``full``: the mean of its members'."""
+    start = ops.affine(full, 1.0, model.shift[:, None, None])
+    seen = to_values(ops, half)
+    answers = []
+    for member in context.MEMBERS:
+        added = context.apply(ops, seen, model.context, member, model.mean, model.scale)
+        answers.append(context.answer(ops, start, enlarge(added), member))
+    return ops.affine(ops.add(*answers), 1 / len(answers), 0.0)
+
+
+def mix(ops: Any, first: Any, second: Any, near: Any, share: float) -> Any:
+    """Display values: of the second opinion ``share`` where colours are near to those of the pairs, less elsewhere."""
+    change = ops.affine(ops.subtract(second, first), share, 0.0)
+    return ops.add(first, change if near is None else ops.multiply(change, near))
 
 
 def forward(ops: Any, frames: Any, model: ColorModel) -> Any:
@@ -126,10 +157,7 @@ def forward(ops: Any, frames: Any, model: ColorModel) -> Any:
     density = to_density(ops, padded, model.encoding)
     low = blur(ops, density, LOW_PASS)
     keeps_detail = model.protect != "none"
-    restored = quadratic.apply(ops, low if keeps_detail else density, model.mixed_coefficients)
-    added = correction(ops, ops.shrink(low), model)
-    if added is not None:
-        restored = ops.add(restored, ops.enlarge(added))
+    restored = colour(ops, low if keeps_detail else density, ops.shrink(low), model, ops.enlarge)
     if keeps_detail:
         mixture = np.ascontiguousarray(np.broadcast_to(model.detail[None, :, None, None], (3, 3, 1, 1)))
         restored = ops.add(restored, ops.convolve(ops.subtract(density, low), mixture))

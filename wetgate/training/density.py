@@ -43,6 +43,11 @@ def from_density(ops: Any, density: Any, encoding: str) -> Any:
     )
 
 
+def to_values(ops: Any, density: Any) -> Any:
+    """Display-like values of a density, flare included: what errors are weighed by."""
+    return ops.exp(ops.affine(density, -_LN10, 0.0))
+
+
 def _constants(encoding: str) -> tuple[float, float]:
     if encoding == "display":
         return FLARE, 1.0

@@ -73,15 +73,19 @@ def fit(
     return Kernels(*as_float)
 
 
-def apply(ops: Any, features: Any, kernels: Kernels) -> Any:
-    """Density to add [N, 3, H, W] for features [N, 6, H, W]."""
+def similarity(ops: Any, features: Any, kernels: Kernels) -> Any:
+    """How like each centre every pixel is, 0-1: [N, M, H, W] for features [N, 6, H, W]."""
     scale, mean = (array[:, None, None] for array in (kernels.scale, kernels.mean))
     x = ops.affine(features, scale, -mean * scale)
     towards = kernels.centres[:, :, None, None]
     half_squares = -0.5 * (kernels.centres.astype(np.float64) ** 2).sum(1)
     length = ops.affine(ops.sum_channels(ops.multiply(x, x)), -0.5, 0.0)
     exponent = ops.add(ops.convolve(x, towards, half_squares.astype(np.float32)), length)
-    similarity = ops.exp(ops.at_most(exponent, 0.0))
+    return ops.exp(ops.at_most(exponent, 0.0))
+
+
+def mend(ops: Any, similarity: Any, kernels: Kernels) -> Any:
+    """Density to add [N, 3, H, W], by the similarity to the centres."""
     return ops.convolve(similarity, np.ascontiguousarray(kernels.weights.T[:, :, None, None]))
 
 

@@ -20,8 +20,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wetgate.training import context, quadratic
-from wetgate.training.color_model import LUMA, ColorModel, correction
+from wetgate.training import context
+from wetgate.training.color_model import LUMA, ColorModel
 from wetgate.training.samples import STEP, Sample
 from wetgate.training.torch_operations import Torch, tensor
 
@@ -31,9 +31,9 @@ RATE = 1e-3
 DECAY = 1e-2
 MOMENTS = (0.9, 0.99)
 EPSILON = 1e-8
-BATCH, PARTS = 8, 2
-"""Crops of a step, and the equal parts of them that are computed side by side, one thread each: on few cores this
-beats threads inside every operation several times over."""
+BATCH = 8
+"""Crops of a step, for each member of the network. Members are computed side by side, one thread each: on few cores
+this beats threads inside every operation several times over."""
 CROP = 64
 WARM_UP_STEPS = 20
 EXPOSURE_NOISE = 0.1
@@ -122,7 +122,7 @@ def train(
     while (done := fraction(state)) < 1:
         generator = np.random.default_rng((job.seed, job.index, state.step))
         rate = RATE * state.rate_scale * min(1.0, (state.step + 1) / WARM_UP_STEPS)
-        loss, gradients = _gradients(job, state.weights, _draw(lessons, generator, job))
+        loss, gradients = _gradients(job, state.weights, [_draw(lessons, generator, job) for _ in context.MEMBERS])
         _adamw(state, gradients, rate * (0.5 + 0.5 * math.cos(math.pi * done)))
         state.step += 1
         error = float(loss) if _finite(gradients) else math.nan
@@ -170,33 +170,6 @@ def from_checkpoint(data: bytes | Path) -> State:
     return State(**torch.load(source, map_location="cpu", weights_only=True))
 
 
-def held_out_errors(job: Job, without: ColorModel, only: ColorModel, shares: Sequence[float]) -> list[float]:
-    """Weighted mean squared display error on the middle of the held-out samples, for each share of ``only``.
-
-    Densities are mixed in a straight line between the answers of the two models.
-    """
-    totals = np.zeros(len(shares))
-    mass = 0.0
-    ops = Torch()
-
-    def answer(half: Tensor, model: ColorModel) -> Tensor:
-        restored: Tensor = quadratic.apply(ops, half, model.mixed_coefficients)
-        added = correction(ops, half, model)
-        return restored if added is None else restored + added
-
-    with torch.no_grad():
-        for sample, weight in zip(job.held_out, job.held_out_weights, strict=True):
-            rows, columns = (_middle(side) for side in weight.shape)
-            half, trust = tensor(sample.scan[rows, columns]), tensor(weight[rows, columns, None])
-            target = torch.pow(10.0, -tensor(sample.target[rows, columns]))
-            first, last = answer(half, without), answer(half, only)
-            mass += float(trust.sum())
-            for index, share in enumerate(shares):
-                error = _error((1 - share) * first + share * last, target, only.protect)
-                totals[index] += float((trust * error**2).sum())
-    return [float(total / max(mass, 1e-9)) for total in totals]
-
-
 def validation(job: Job, state: State) -> float | None:
     """Root of the weighted mean squared display error on the middle of the held-out samples."""
     if not job.held_out:
@@ -204,12 +177,14 @@ def validation(job: Job, state: State) -> float | None:
     total = mass = 0.0
     with torch.no_grad():
         for sample, weight in zip(job.held_out, job.held_out_weights, strict=True):
-            rows, columns = (_middle(side) for side in weight.shape)
+            rows, columns = (middle(side) for side in weight.shape)
             part = Sample(
                 **{**vars(sample), "scan": sample.scan[rows, columns], "target": sample.target[rows, columns]}
             )
             picture = Lesson(part, weight[rows, columns], job).picture[None]
-            total += float((picture[:, 9:] * _errors(job, state.weights, picture) ** 2).sum())
+            answers = [_answer(job, state.weights, member, picture) for member in context.MEMBERS]
+            error = countable(torch.stack(answers).mean(0) - picture[:, 6:9], job.model.protect)
+            total += float((picture[:, 9:] * error**2).sum())
             mass += float(picture[:, 9].sum())
     return math.sqrt(total / max(mass, 1e-9))
 
@@ -229,35 +204,34 @@ def _draw(lessons: Sequence[Lesson], generator: np.random.Generator, job: Job) -
     return batch.contiguous(memory_format=torch.channels_last)
 
 
-def _gradients(job: Job, weights: dict[str, Tensor], batch: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """Mean weighted absolute error of a batch, and its gradients by the weights."""
-    mass = batch[:, 9].sum().clamp_min(1e-6)
+def _gradients(job: Job, weights: dict[str, Tensor], batches: Sequence[Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    """Mean weighted absolute error of the members, each of its batch alone, and its gradients by weight."""
 
-    def part(crops: Tensor) -> tuple[Tensor, ...]:
-        loss = (crops[:, 9:] * _errors(job, weights, crops).abs()).sum() / mass
-        return (loss.detach(), *torch.autograd.grad(loss, list(weights.values())))
+    def of_member(member: str, crops: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        own = {name: weight for name, weight in weights.items() if name.startswith(member)}
+        error = countable(_answer(job, weights, member, crops) - crops[:, 6:9], job.model.protect)
+        loss = (crops[:, 9:] * error.abs()).sum() / crops[:, 9].sum().clamp_min(1e-6)
+        return loss.detach(), dict(zip(own, torch.autograd.grad(loss, list(own.values())), strict=True))
 
-    parts = list(_side_by_side().map(part, batch.chunk(PARTS if job.device == "cpu" else 1)))
-    loss, *gradients = (sum(values[1:], values[0]) for values in zip(*parts, strict=True))
-    return loss, gradients
+    losses, gradients = zip(*_side_by_side().map(of_member, context.MEMBERS, batches), strict=True)
+    return torch.stack(losses).mean(), {name: value for own in gradients for name, value in own.items()}
 
 
 @functools.cache
 def _side_by_side() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(PARTS)
+    return ThreadPoolExecutor(len(context.MEMBERS))
 
 
-def _errors(job: Job, weights: dict[str, Tensor], picture: Tensor) -> Tensor:
-    """Display errors of pictures [N, 10, h, w]: scan, answer so far, target, weight."""
+def _answer(job: Job, weights: dict[str, Tensor], member: str, picture: Tensor) -> Tensor:
+    """Display values of a member for pictures [N, 10, h, w]: scan, where the network starts, target, weight."""
     kind = torch.bfloat16 if _gains_from_bfloat16(job.device) else torch.float32
     with torch.autocast(job.device, kind, enabled=kind != torch.float32):
-        added = context.apply(Torch(), picture[:, :3], weights, job.model.mean, job.model.scale)
-    return _error(picture[:, 3:6] + added.float(), picture[:, 6:9], job.model.protect)
+        added = context.apply(Torch(), picture[:, :3], weights, member, job.model.mean, job.model.scale)
+    return context.answer(Torch(), picture[:, 3:6], added.float(), member)
 
 
-def _error(density: Tensor, target: Tensor, protect: str) -> Tensor:
-    """Error in display values; where luma is the scan's, only of what is not luma."""
-    error = torch.pow(10.0, -density) - target
+def countable(error: Tensor, protect: str) -> Tensor:
+    """What counts of an error in display values: where luma is the scan's, only what is not luma."""
     if protect == "luma":
         luma = torch.from_numpy(LUMA).to(error).view(1, 3, 1, 1)
         error = error - (error * luma).sum(1, keepdim=True)
@@ -265,19 +239,19 @@ def _error(density: Tensor, target: Tensor, protect: str) -> Tensor:
 
 
 @torch.no_grad()
-def _adamw(state: State, gradients: Sequence[Tensor], rate: float) -> None:
+def _adamw(state: State, gradients: dict[str, Tensor], rate: float) -> None:
     """One step of AdamW (Loshchilov & Hutter 2019). torch.optim would take two seconds to import."""
     slow, fast = MOMENTS
     correction = math.sqrt(1 - fast ** (state.step + 1)) / (1 - slow ** (state.step + 1))
-    for (name, weight), gradient in zip(state.weights.items(), gradients, strict=True):
-        mean, square = state.means[name], state.squares[name]
+    for name, weight in state.weights.items():
+        gradient, mean, square = gradients[name], state.means[name], state.squares[name]
         mean.lerp_(gradient, 1 - slow)
         square.lerp_(gradient * gradient, 1 - fast)
         weight.mul_(1 - rate * DECAY).addcdiv_(mean, square.sqrt().add_(EPSILON), value=-rate * correction)
 
 
-def _finite(gradients: Sequence[Tensor]) -> bool:
-    return math.isfinite(sum(gradient.sum() for gradient in gradients))
+def _finite(gradients: dict[str, Tensor]) -> bool:
+    return math.isfinite(sum(gradient.sum() for gradient in gradients.values()))
 
 
 def _snapshot(state: State) -> dict[str, Any]:
@@ -303,7 +277,7 @@ def _memory_format(value: Tensor) -> torch.memory_format:
     return torch.channels_last if value.dim() == 4 else torch.contiguous_format
 
 
-def _middle(length: int) -> slice:
+def middle(length: int) -> slice:
     side = min(length, VALIDATION_SIDE) // STEP * STEP
     start = (length - side) // 2 // STEP * STEP
     return slice(start, start + side)

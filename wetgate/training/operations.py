@@ -127,6 +127,9 @@ class Onnx:
     def sum_channels(self, x: str) -> str:
         return self.node("ReduceSum", x, self.constant([1], np.int64), keepdims=1)
 
+    def most_of_channels(self, x: str) -> str:
+        return self.node("ReduceMax", x, self.constant([1], np.int64), keepdims=1)
+
     def convolve(self, x: str, weight: Array, bias: Array | None = None, *, groups: int = 1, pad: bool = True) -> str:
         """Stride 1; ``pad`` keeps the size with zeros around."""
         rows, columns = weight.shape[2:]
@@ -181,8 +184,8 @@ class Reach:
     def _one(self, x: _Seen, *_: Any) -> _Seen:
         return x
 
-    affine = log = exp = tanh = leaky = at_least = at_most = sum_channels = enter_network = leave_network = _one
-    channels = pad_edges = crop_like = _one
+    affine = log = exp = tanh = leaky = at_least = at_most = sum_channels = most_of_channels = _one
+    enter_network = leave_network = channels = pad_edges = crop_like = _one
 
     def _two(self, a: _Seen, b: _Seen) -> _Seen:
         return self.concat([a, b])

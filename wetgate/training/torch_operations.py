@@ -62,6 +62,9 @@ class Torch:
     def sum_channels(self, x: Tensor) -> Tensor:
         return x.sum(1, keepdim=True)
 
+    def most_of_channels(self, x: Tensor) -> Tensor:
+        return x.amax(1, keepdim=True)
+
     def convolve(self, x: Tensor, weight: Any, bias: Any = None, *, groups: int = 1, pad: bool = True) -> Tensor:
         weight = self._tensor(weight, x)
         padding = (weight.shape[2] // 2, weight.shape[3] // 2) if pad else 0
