@@ -21,6 +21,8 @@ STRONG: Colour = (255, 255, 255)
 
 REGULAR, SEMIBOLD = 400, 600
 _LEADING = 1.4
+_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 2]
+"""An eighth larger than level 6, in a quarter of the time."""
 
 
 class Page:
@@ -50,7 +52,7 @@ class Page:
         Raises:
             WetgateError: the file cannot be written.
         """
-        _, data = cv2.imencode(".png", np.ascontiguousarray(self.pixels[..., ::-1]))
+        _, data = cv2.imencode(".png", np.ascontiguousarray(self.pixels[..., ::-1]), _PNG)
         write_bytes(path, data.tobytes(), durable=False)
 
 
@@ -63,7 +65,7 @@ def write_animation(path: Path, pages: list[Page], milliseconds: int) -> None:
     animation = cv2.Animation()
     animation.frames = [np.ascontiguousarray(page.pixels[..., ::-1]) for page in pages]
     animation.durations = [milliseconds] * len(pages)
-    _, data = cv2.imencodeanimation(".png", animation)
+    _, data = cv2.imencodeanimation(".png", animation, _PNG)
     write_bytes(path, data.tobytes(), durable=False)
 
 
