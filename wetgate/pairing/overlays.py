@@ -1,388 +1,129 @@
-"""Pictures that tell how well pairs lie on one another: one page per pair, a blink of it, one sheet of all pairs.
-
-Scan and reference are compared in greys, the reference's brought to the scan's brightness and contrast place by
-place, so that what still differs is where things lie.
-"""
+"""What was laid over a picture after it was taken: subtitles, logos, boxes."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from wetgate.pairing.blind import fade_blind
-from wetgate.pairing.comparison import Picture
-from wetgate.pairing.page import (
-    DIM,
-    GROUND,
-    SEMIBOLD,
-    STRONG,
-    Colour,
-    Page,
-    line_height,
-    text_width,
-    wrapped,
-    write_animation,
-)
-from wetgate.pairing.resampling import shrink
-
 Array = NDArray[np.float32]
-Size = tuple[int, int]
-Place = tuple[int, int]
+Mask = NDArray[np.bool_]
 
-_WIDTH = 1600
-_MARGIN, _GAP = 28, 12
-_TITLE, _BODY, _LABEL = 22, 16, 15
-_COLUMNS = 3
-_CELL = (_WIDTH - 2 * _MARGIN - (_COLUMNS - 1) * _GAP) // _COLUMNS
-_LEAST_CELL = 240
-_CAPTION_LINES = 4
-
-_MAGNIFIED = 4
-_SQUARES = 9
-"""Of the checkerboard, along the longer side."""
-_SURROUND = 0.04
-"""Deviation of the surround that brightness and contrast are matched over, in parts of the longer side."""
-_FLAT = 0.3
-"""Share of the whole picture's contrast that is added to that around a pixel, or grain would be enlarged."""
-_MOST_GAIN = 2.0
-"""Of the contrast around a pixel, over that of the whole picture."""
-_DARKER = 0.93
-"""The checkerboard's squares of the reference, so that the eye finds their edges."""
-_FRINGE = 1.8
-"""How much stronger than they are differences are coloured."""
-_GRAIN_PX = 1.0
-"""Deviation of the blur that takes the grain out of differences."""
-_DIFFERENCE = 0.14
-"""Grey per deviation of the fade-blind pictures."""
-_SEARCHED_SIDE, _RIM = 704, 12
-"""Pixels of the longer side, and of the edges where fade-blind pictures know too little of what is around."""
-_HATCH_PX = 7
-_HATCH = np.array([0.93, 0.66, 0.25], np.float32)
-_BLINK_MS = 600
-
-_STATES: dict[str, Colour] = {"accepted": (132, 176, 140), "rejected": (222, 122, 98)}
-_TILE_PX = 400
-_REASON_LINES = 3
+_GAP = (0.035, 0.012)
+"""Between letters and between the parts of a letter, across and down, as a share of the picture's height."""
+_LEAST_AREA = 1.5e-4
+"""Of an overlay, as a share of the picture's; below it, it is a speck."""
+_MOST_AREA = 0.25
+_LEAST_FILLED = 0.3
+"""Share of an overlay's box that has no counterpart: text reaches 0.5, misaligned outlines of things 0.2."""
+_STANDS = 0.7
+_CHANGES = 0.03
+"""Display values by which a picture must differ from another to have changed."""
 
 
-def overlay(path: Path, scan: Array, before: Array, after: Array, weight: Array | None, caption: str) -> None:
-    """Write how a reference lies on its scan as one PNG, at most 1600 pixels wide.
+@dataclass(frozen=True)
+class Overlay:
+    """A box of the picture, in its pixels."""
 
-    Two rows, before and after alignment: a checkerboard of scan and reference; the scan in red over the reference
-    in cyan, grey where they agree; the difference of the fade-blind pictures, grey where there is none. Below: the
-    place at which alignment changed most, magnified, before and after, and the scan with what does not count hatched.
+    x: int
+    y: int
+    width: int
+    height: int
+
+    def words(self, shape: tuple[int, ...]) -> str:
+        """Where and what it looks like, in an artist's words, for a picture [H, W]."""
+        height, width = shape[:2]
+        x, y = (self.x + self.width / 2) / width, (self.y + self.height / 2) / height
+        across = "left" if x < 1 / 3 else "right" if x > 2 / 3 else ""
+        down = "top" if y < 1 / 3 else "bottom" if y > 2 / 3 else ""
+        if across and down and self.width < 0.25 * width:
+            return f"logo {down} {across}"
+        if self.width > 2 * self.height:
+            return f"subtitle {down or 'middle'}"
+        return f"overlay {' '.join(filter(None, (down, across))) or 'middle'}"
+
+
+def find_overlays(sure: Mask, likely: Mask) -> list[Overlay]:
+    """Boxes around dense groups of pixels [H, W] that have no counterpart in the other picture.
 
     Args:
-        scan: [H, W, 3] float32, display-coded, 0-1 nominal; values that are no numbers are hatched.
-        before: the reference [H, W, 3] resized to the scan, not aligned.
-        after: the reference [H, W, 3] aligned.
-        weight: [H, W] 0-1, how far pixels count; None where all do.
-        caption: the first line is the title.
-
-    Raises:
-        WetgateError: the file cannot be written.
+        sure: pixels that surely have none.
+        likely: pixels that belong to an overlay where they hang together with sure ones.
     """
-    seen = _Seen.of(scan)
-    laid = {"Before": _Seen.of(before), "After": _Seen.of(after)}
-    counts = seen.known if weight is None else seen.known * np.clip(np.nan_to_num(weight), 0, 1)
-    size = _fitted(scan.shape, (_CELL, _CELL))
-    cell = (max(size[0], _LEAST_CELL), max(size[1], _LEAST_CELL))
-    magnified = max(_MAGNIFIED, size[0] / scan.shape[1])
-    window = (min(scan.shape[1], round(cell[0] / magnified)), min(scan.shape[0], round(cell[1] / magnified)))
-    place = _most_changed(seen, laid["Before"], laid["After"], counts, window)
-    frame = [round(length * size[0] / scan.shape[1]) for length in (*place, *window)]
+    height = len(sure)
+    across, down = (max(3, round(share * height) | 1) for share in _GAP)
+    joined = cv2.morphologyEx(_grown(sure, likely).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((down, across)))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    found = []
+    for label in range(1, count):
+        x, y, w, h, _area = (int(value) for value in stats[label])
+        inside = np.s_[y : y + h, x : x + w]
+        own = (labels[inside] == label) & likely[inside]
+        if own.sum() < _LEAST_AREA * sure.size or w * h > _MOST_AREA * sure.size or min(w, h) < 0.012 * height:
+            continue
+        if own.mean() >= _LEAST_FILLED or _boxed(own):
+            found.append(Overlay(x, y, w, h))
+    return found
 
-    rows: list[list[tuple[str, Array]]] = []
-    details: list[tuple[str, Array]] = []
-    for name, reference in laid.items():
-        small = (seen.resized(size), reference.resized(size))
-        greys = _matched(*small)
-        rows.append(
-            [
-                (f"{name}: squares of scan and reference", _checkerboard(*greys)),
-                (f"{name}: scan red, reference cyan", _framed(_fringes(*greys), frame)),
-                (f"{name}: fade-blind difference", _difference(*small)),
+
+def burnt_in(references: Sequence[Array]) -> Array:
+    """[H, W] 0-1: what stands still over several references [H, W, 3] while the picture around it changes.
+
+    All references are laid over the same frame (aligned). Logos, also translucent ones, keep their outlines
+    whatever goes on behind them. With less than three references, or where the picture itself stands still, 0.
+    """
+    shape = references[0].shape[:2] if references else (1, 1)
+    result = np.zeros(shape, np.float32)
+    if len(references) < 3:
+        return result
+    scale = min(1.0, 720 / max(shape))
+    size = (max(1, round(shape[1] * scale)), max(1, round(shape[0] * scale)))
+    lumas = [
+        cv2.GaussianBlur(cv2.resize(r.mean(2, dtype=np.float32), size, interpolation=cv2.INTER_AREA), (0, 0), 1)
+        for r in references
+    ]
+    gradients = np.stack([np.stack(np.gradient(luma)) for luma in lumas])
+    steady = np.median(gradients, axis=0)
+    strength = np.hypot(*steady)
+    # how much of the steady gradient each picture has, in its direction
+    shares = (gradients * steady).sum(1) / np.maximum(strength**2, 1e-8)
+    agreeing = (shares > 0.5).mean(0)
+    changing = np.ptp(np.stack(lumas), axis=0) > _CHANGES
+    stands = (strength > 0.008) & (agreeing >= _STANDS) & (shares.min(0) > 0.15)
+    for overlay in find_overlays(stands, stands):
+        if _surroundings(changing, stands, overlay) > _STANDS:
+            margin = max(3, round(0.01 * size[1]))
+            y, x = max(overlay.y - margin, 0), max(overlay.x - margin, 0)
+            box = np.s_[
+                round(y / scale) : round((overlay.y + overlay.height + margin) / scale),
+                round(x / scale) : round((overlay.x + overlay.width + margin) / scale),
             ]
-        )
-        details.append((f"{name}: the framed part × {magnified:.3g}", _detail(seen, reference, place, window, cell)))
-    hatched = _hatched(_resized(seen.pixels, size), _resized(counts, size))
-    rows.append([*details, (f"{_percent(float(counts.mean()))} counts; the rest is hatched", hatched)])
-    _page(rows, cell, caption).write(path)
+            result[box] = 1
+    return np.asarray(cv2.blur(result, (3, 3)))
 
 
-def blink(path: Path, scan: Array, before: Array, after: Array, caption: str) -> None:
-    """Write an animated PNG that changes between scan and reference, before alignment at left and after at right.
-
-    What jumps is misaligned. Programs that know no animation show the scan. Arguments as for :func:`overlay`.
-
-    Raises:
-        WetgateError: the file cannot be written.
-    """
-    seen = _Seen.of(scan)
-    side = (_WIDTH - 2 * _MARGIN - _GAP) // 2
-    size = _fitted(scan.shape, (side, side))
-    cell = (max(size[0], _LEAST_CELL), size[1])
-    greys = [_matched(seen.resized(size), _Seen.of(laid).resized(size)) for laid in (before, after)]
-    pages = [
-        _page(
-            [[(f"{when}: {name}", _grey(pair[k])) for when, pair in zip(("Before", "After"), greys, strict=True)]],
-            cell,
-            caption,
-        )
-        for k, name in enumerate(("scan", "reference"))
-    ]
-    write_animation(path, pages, _BLINK_MS)
+def _grown(sure: Mask, likely: Mask) -> Mask:
+    """The likely pixels that hang together with sure ones."""
+    labels = cv2.connectedComponents((likely | sure).astype(np.uint8), connectivity=8)[1]
+    kept = np.unique(labels[sure])
+    return np.asarray(np.isin(labels, kept[kept > 0]))
 
 
-@dataclass(frozen=True)
-class Tile:
-    """One pair on a contact sheet.
-
-    Attributes:
-        caption: which pair it is, as "0007, frame 1001".
-        state: "accepted", "rejected" or another.
-        residual_px: misalignment that is left, in scan pixels; None where it is unknown.
-        reason: why it is in this state; may be empty.
-        scan: [H, W, 3] float32, display-coded, 0-1 nominal.
-        reference: [h, w, 3], the same, of any size.
-        weight: [H, W] 0-1, how far the scan's pixels count; None where all do.
-    """
-
-    caption: str
-    state: str
-    residual_px: float | None
-    reason: str
-    scan: Array
-    reference: Array
-    weight: Array | None
-
-    def shrunk(self) -> Tile:
-        """With pictures as small as a sheet shows them: what to keep of many pairs."""
-        weight = None if self.weight is None else shrink(np.nan_to_num(self.weight), _TILE_PX)
-        scan, reference = (Picture.of(pixels).shrunk(_TILE_PX).pixels for pixels in (self.scan, self.reference))
-        return replace(self, scan=scan, reference=reference, weight=weight)
+def _boxed(own: Mask) -> bool:
+    """Whether pixels line all four sides of their box."""
+    edge = max(2, min(own.shape) // 6)
+    sides = (own[:edge].any(0), own[-edge:].any(0), own[:, :edge].any(1), own[:, -edge:].any(1))
+    return all(float(side.mean()) > 0.6 for side in sides)
 
 
-def contact_sheet(path: Path, tiles: Sequence[Tile]) -> None:
-    """Write all pairs as one PNG, 1600 pixels wide: scan and reference, state, residual and reason of each.
-
-    Raises:
-        WetgateError: the file cannot be written.
-    """
-    columns = 2 if len(tiles) <= 4 else 3 if len(tiles) <= 12 else 4
-    width = (_WIDTH - 2 * _MARGIN - (columns - 1) * 2 * _GAP) // columns
-    drawn = [_drawn(tile, width) for tile in tiles]
-    rows = [drawn[start : start + columns] for start in range(0, len(drawn), columns)]
-    heights = [max(page.pixels.shape[0] for page in row) for row in rows]
-    top = _MARGIN + line_height(_TITLE) + line_height(_BODY) + _GAP
-    sheet = Page(_WIDTH, top + sum(heights) + 2 * _GAP * max(0, len(rows) - 1) + _MARGIN)
-    sheet.text(_MARGIN, _MARGIN, [_summary(tiles)], _TITLE, STRONG, SEMIBOLD)
-    legend = "Left: scan. Right: reference. Hatched: does not count. Residual in pixels of the scan."
-    sheet.text(_MARGIN, _MARGIN + line_height(_TITLE), [legend], _BODY, DIM)
-    for row, height in zip(rows, heights, strict=True):
-        for column, page in enumerate(row):
-            left = _MARGIN + column * (width + 2 * _GAP)
-            sheet.pixels[top : top + page.pixels.shape[0], left : left + width] = page.pixels
-        top += height + 2 * _GAP
-    sheet.write(path)
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """A picture [H, W, 3], and where [H, W] its values are numbers; clipped to 0-1 once it is small enough to show."""
-
-    pixels: Array
-    known: Array
-
-    @classmethod
-    def of(cls, pixels: Array) -> _Seen:
-        picture = Picture.of(pixels)
-        return cls(picture.pixels, picture.known)
-
-    def resized(self, size: Size) -> Array:
-        return _resized(self.pixels, size)
-
-    def cut(self, place: Place, window: Size) -> Array:
-        return np.clip(self.pixels[place[1] : place[1] + window[1], place[0] : place[0] + window[0]], 0, 1)
-
-
-def _page(rows: list[list[tuple[str, Array]]], cell: Size, caption: str) -> Page:
-    """Labelled pictures in rows, each in the middle of a cell, under a caption."""
-    columns = max(len(row) for row in rows)
-    width = columns * cell[0] + (columns - 1) * _GAP
-    first, _, rest = caption.partition("\n")
-    title, more = wrapped(first, _TITLE, width, 1, SEMIBOLD), wrapped(rest, _BODY, width, _CAPTION_LINES)
-    top = _MARGIN + line_height(_TITLE) + len(more) * line_height(_BODY) + _GAP
-    step = line_height(_LABEL) + cell[1] + _GAP
-    page = Page(width + 2 * _MARGIN, top + len(rows) * step - _GAP + _MARGIN)
-    page.text(_MARGIN, _MARGIN, title, _TITLE, STRONG, SEMIBOLD)
-    page.text(_MARGIN, _MARGIN + line_height(_TITLE), more, _BODY)
-    for number, row in enumerate(rows):
-        for column, (label, pixels) in enumerate(row):
-            x, y = _MARGIN + column * (cell[0] + _GAP), top + number * step
-            page.text(x, y, wrapped(label, _LABEL, cell[0], 1), _LABEL, DIM)
-            height, across = pixels.shape[:2]
-            below = y + line_height(_LABEL)
-            page.picture(x + (cell[0] - across) // 2, below + (cell[1] - height) // 2, pixels)
-    return page
-
-
-def _drawn(tile: Tile, width: int) -> Page:
-    colour = _STATES.get(tile.state, DIM)
-    half = (width - 2) // 2
-    sizes = [_fitted(pixels.shape, (half, half)) for pixels in (tile.scan, tile.reference)]
-    height = max(size[1] for size in sizes)
-    state_width = text_width(f"{tile.state}  ", _BODY, SEMIBOLD)
-    residual = _residual(tile.residual_px)
-    residual_width = text_width(residual, _BODY, SEMIBOLD)
-    reason = wrapped(tile.reason, _LABEL, width, _REASON_LINES)
-    band, gap = 5, 8
-    texts = [band + height + gap + number * line_height(_BODY) for number in range(3)]
-    page = Page(width, texts[2] + len(reason) * line_height(_LABEL))
-    page.box(0, 0, width, band, colour)
-    seen = _Seen.of(tile.scan)
-    counts = seen.known if tile.weight is None else np.clip(np.nan_to_num(tile.weight), 0, 1)
-    pictures = [
-        _hatched(seen.resized(sizes[0]), _resized(counts, sizes[0])),
-        _Seen.of(tile.reference).resized(sizes[1]),
-    ]
-    for number, picture in enumerate(pictures):
-        dimmed = picture * np.float32(0.5) + np.float32(GROUND[0] / 510) if tile.state == "rejected" else picture
-        across = picture.shape[1]
-        page.picture(number * (width - half) + (half - across) // 2, band + (height - picture.shape[0]) // 2, dimmed)
-    page.text(0, texts[0], wrapped(tile.caption, _BODY, width, 1, SEMIBOLD), _BODY, STRONG, SEMIBOLD)
-    page.text(0, texts[1], wrapped(tile.state, _BODY, width - residual_width, 1, SEMIBOLD), _BODY, colour, SEMIBOLD)
-    page.text(max(state_width, width - residual_width), texts[1], [residual], _BODY, weight=SEMIBOLD)
-    page.text(0, texts[2], reason, _LABEL, DIM)
-    return page
-
-
-def _summary(tiles: Sequence[Tile]) -> str:
-    states = ", ".join(f"{count} {state}" for state, count in sorted(Counter(tile.state for tile in tiles).items()))
-    parts = [f"{len(tiles)} pair{'' if len(tiles) == 1 else 's'}" + (f": {states}" if states else "")]
-    used = [tile.residual_px for tile in tiles if tile.state == "accepted" and tile.residual_px is not None]
-    if used:
-        parts.append(
-            f"residual of the accepted: median {_residual(float(np.median(used)))}, worst {_residual(max(used))}"
-        )
-    return ". ".join([parts[0], *(part.capitalize() for part in parts[1:])])
-
-
-def _residual(pixels: float | None) -> str:
-    return "" if pixels is None else f"{pixels:.2f} px" if np.isfinite(pixels) else "unknown"
-
-
-def _percent(share: float) -> str:
-    return "All" if share == 1 else f"{share:.0%}" if share < 0.995 else "Over 99%"
-
-
-def _fitted(shape: tuple[int, ...], most: Size) -> Size:
-    """Width and height of a picture of ``shape`` made as large as ``most`` allows."""
-    scale = min(most[0] / shape[1], most[1] / shape[0])
-    return max(1, round(shape[1] * scale)), max(1, round(shape[0] * scale))
-
-
-def _resized(pixels: Array, size: Size) -> Array:
-    smaller = size[0] < pixels.shape[1]
-    resized = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
-    return np.clip(np.nan_to_num(resized), 0, 1)
-
-
-def _matched(scan: Array, reference: Array) -> tuple[Array, Array]:
-    """Greys [H, W], 0-1, of pictures of one size, in the scan's brightness and contrast around each pixel.
-
-    A negative is turned positive.
-    """
-    greys = [pixels.mean(axis=2) for pixels in (scan, reference)]
-    deviation = max(1.0, _SURROUND * max(scan.shape))
-    means = [cv2.GaussianBlur(grey, (0, 0), deviation) for grey in greys]
-    details = [grey - mean for grey, mean in zip(greys, means, strict=True)]
-    spreads = [np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), deviation)) for detail in details]
-    whole = [np.float32(_FLAT * np.sqrt(np.square(detail).mean()) + 1e-4) for detail in details]
-    gain = np.minimum((spreads[0] + whole[0]) / (spreads[1] + whole[1]), _MOST_GAIN * whole[0] / whole[1])
-    gain *= _sign(scan, reference)
-    low, high = np.percentile(greys[0], (1, 99))
-    stretch = np.float32(0.8 / max(float(high - low), 0.05))
-    black = np.float32(low)
-    shown = [np.float32(0.1) + (grey - black) * stretch for grey in (greys[0], means[0] + details[1] * gain)]
-    return np.clip(shown[0], 0, 1), np.clip(shown[1], 0, 1)
-
-
-def _sign(scan: Array, reference: Array) -> np.float32:
-    return np.float32(-1 if float((fade_blind(scan) * fade_blind(reference)).sum()) < 0 else 1)
-
-
-def _checkerboard(scan: Array, reference: Array) -> Array:
-    side = max(1, -(-max(scan.shape) // _SQUARES))
-    y, x = (np.arange(length) // side for length in scan.shape)
-    return _grey(np.where((y[:, None] + x) % 2 == 0, scan, reference * np.float32(_DARKER)))
-
-
-def _fringes(scan: Array, reference: Array) -> Array:
-    middle = (scan + reference) / 2
-    apart = cv2.GaussianBlur(scan - reference, (0, 0), _GRAIN_PX) * np.float32(_FRINGE / 2)
-    return np.dstack([middle + apart, middle - apart, middle - apart])
-
-
-def _difference(scan: Array, reference: Array) -> Array:
-    blind = [fade_blind(cv2.GaussianBlur(pixels, (0, 0), _GRAIN_PX)) for pixels in (scan, reference)]
-    change = blind[0] - _agreeing(*blind)
-    return _grey(np.float32(0.5) + np.float32(_DIFFERENCE) * change)
-
-
-def _detail(scan: _Seen, reference: _Seen, place: Place, window: Size, cell: Size) -> Array:
-    greys = _matched(scan.cut(place, window), reference.cut(place, window))
-    return _resized(_fringes(*greys), _fitted(greys[0].shape, cell))
-
-
-def _most_changed(scan: _Seen, before: _Seen, after: _Seen, counts: Array, window: Size) -> Place:
-    """x and y of the window in which the reference came nearest to the scan: grain, which no alignment
-    brings nearer, has no say.
-    """
-    size = _fitted(counts.shape, (min(_SEARCHED_SIDE, counts.shape[1]), min(_SEARCHED_SIDE, counts.shape[0])))
-    blind = [fade_blind(picture.resized(size)) for picture in (scan, before, after)]
-    errors = [np.square(blind[0] - _agreeing(blind[0], other)) for other in blind[1:]]
-    gain = (errors[0] - errors[1]) * _resized(counts, size)
-    width, height = size
-    rim = _RIM if min(size) > 4 * _RIM else 0
-    gain[:rim] = gain[height - rim :] = gain[:, :rim] = gain[:, width - rim :] = 0
-    scale = scan.known.shape[1] / width
-    across, down = (
-        max(1, min(length, round(part / scale))) for length, part in zip((width, height), window, strict=True)
-    )
-    sums = cv2.integral(gain)
-    inside = sums[down:, across:] - sums[:-down, across:] - sums[down:, :-across] + sums[:-down, :-across]
-    top, left = np.unravel_index(int(np.argmax(inside)), inside.shape)
-    x, y = (round(int(at) * scale) for at in (left, top))
-    return min(x, scan.known.shape[1] - window[0]), min(y, scan.known.shape[0] - window[1])
-
-
-def _agreeing(first: Array, second: Array) -> Array:
-    return -second if float((first * second).sum()) < 0 else second
-
-
-def _hatched(pixels: Array, counts: Array) -> Array:
-    """The picture, darker and hatched where it does not count."""
-    y, x = (np.arange(length) for length in counts.shape)
-    lines = ((y[:, None] + x) % _HATCH_PX < 2).astype(np.float32)
-    lost = (1 - counts)[..., None]
-    dark = pixels * (1 - np.float32(0.5) * lost)
-    return dark + (_HATCH - dark) * lost * lines[..., None]
-
-
-def _framed(pixels: Array, frame: list[int]) -> Array:
-    """With the outline of a box (x, y, width, height)."""
-    x, y, width, height = frame
-    corner = (min(x + width, pixels.shape[1]) - 1, min(y + height, pixels.shape[0]) - 1)
-    framed = cv2.rectangle(pixels.copy(), (x, y), corner, (0.0, 0.0, 0.0), 3)
-    return np.asarray(cv2.rectangle(framed, (x, y), corner, (1.0, 1.0, 1.0), 1))
-
-
-def _grey(values: Array) -> Array:
-    return np.repeat(values[..., None], 3, axis=2)
+def _surroundings(changing: Mask, stands: Mask, overlay: Overlay) -> float:
+    """Share of the ring around an overlay in which the picture changes."""
+    reach = max(6, round(0.04 * changing.shape[0]))
+    ring = np.zeros(changing.shape, np.bool_)
+    x, y = overlay.x, overlay.y
+    ring[max(y - reach, 0) : y + overlay.height + reach, max(x - reach, 0) : x + overlay.width + reach] = True
+    ring[max(y - 3, 0) : y + overlay.height + 3, max(x - 3, 0) : x + overlay.width + 3] = False
+    return float((changing & ~stands)[ring].mean()) if ring.any() else 0.0
