@@ -102,6 +102,14 @@ def test_a_negative_is_compared_as_a_positive(tmp_path):
         assert colourfulness(fringes[1]) < colourfulness(fringes[0]) + 0.03
 
 
+def test_a_shift_by_half_a_period_is_no_negative(tmp_path):
+    stripes = np.repeat(0.5 + 0.3 * np.sin(np.arange(200) * np.pi / 6), 150).reshape(200, 150).T
+    reference = np.repeat(stripes[..., None], 3, axis=2).astype(np.float32)
+    shown = parts(page(tmp_path / "a.png", reference, shifted(reference, 6), reference, None, CAPTION))
+    assert colourfulness(shown[0][1]) > 0.2
+    assert colourfulness(shown[1][1]) < 0.02
+
+
 def test_what_does_not_count_is_hatched(tmp_path):
     reference = texture()
     scan = np.full_like(reference, 0.5)

@@ -43,6 +43,7 @@ _CELL = (_WIDTH - 2 * _MARGIN - (_COLUMNS - 1) * _GAP) // _COLUMNS
 _LEAST_CELL = 240
 _CAPTION_LINES = 4
 
+_WHEN = ("Before", "After")
 _MAGNIFIED = 4
 _SQUARES = 9
 """Of the checkerboard, along the longer side."""
@@ -62,6 +63,8 @@ _STRUCTURE_PX = 6.0
 """Deviation of the blur that local contrast is measured over."""
 _DIFFERENCE = 0.3
 """Grey per deviation of the fade-blind pictures, at full contrast."""
+_JUDGED_SIDE = 256
+"""Pixels of the longer side of what shows whether a picture is a negative."""
 _SEARCHED_SIDE, _RIM = 704, 12
 """Pixels of the longer side, and of the edges where fade-blind pictures know too little of what is around."""
 _HATCH_PX = 7
@@ -91,18 +94,18 @@ def overlay(path: Path, scan: Array, before: Array, after: Array, weight: Array 
         WetgateError: the file cannot be written.
     """
     seen = _Seen.of(scan)
-    laid = {"Before": _Seen.of(before), "After": _Seen.of(after)}
+    laid = _positives(seen, before, after)
     counts = seen.counts(weight)
     size = _fitted(scan.shape, (_CELL, _CELL))
     cell = (max(size[0], _LEAST_CELL), max(size[1], _LEAST_CELL))
     magnified = max(_MAGNIFIED, size[0] / scan.shape[1])
     window = (min(scan.shape[1], round(cell[0] / magnified)), min(scan.shape[0], round(cell[1] / magnified)))
-    place = _most_changed(seen, laid["Before"], laid["After"], counts, window)
+    place = _most_changed(seen, *laid, counts, window)
     frame = [round(length * size[0] / scan.shape[1]) for length in (*place, *window)]
 
     rows: list[list[tuple[str, Array]]] = []
     details: list[tuple[str, Array]] = []
-    for name, reference in laid.items():
+    for name, reference in zip(_WHEN, laid, strict=True):
         small = (seen.resized(size), reference.resized(size))
         greys = _matched(*small)
         rows.append(
@@ -130,10 +133,11 @@ def blink(path: Path, scan: Array, before: Array, after: Array, caption: str) ->
     side = (_WIDTH - 2 * _MARGIN - _GAP) // 2
     size = _fitted(scan.shape, (side, side))
     cell = (max(size[0], _LEAST_CELL), size[1])
-    greys = [_matched(seen.resized(size), _Seen.of(laid).resized(size)) for laid in (before, after)]
+    laid = _positives(seen, before, after)
+    greys = [_matched(seen.resized(size), reference.resized(size)) for reference in laid]
     pages = [
         _page(
-            [[(f"{when}: {name}", _grey(pair[k])) for when, pair in zip(("Before", "After"), greys, strict=True)]],
+            [[(f"{when}: {name}", _grey(pair[k])) for when, pair in zip(_WHEN, greys, strict=True)]],
             cell,
             caption,
         )
@@ -218,6 +222,15 @@ class _Seen:
         return np.clip(self.pixels[place[1] : place[1] + window[1], place[0] : place[0] + window[0]], 0, 1)
 
 
+def _positives(scan: _Seen, before: Array, after: Array) -> tuple[_Seen, _Seen]:
+    """The reference before and after, inverted where it is a negative of the scan, which the aligned one shows."""
+    laid = _Seen.of(before), _Seen.of(after)
+    size = _fitted(scan.known.shape, (_JUDGED_SIDE, _JUDGED_SIDE))
+    if float((fade_blind(scan.resized(size)) * fade_blind(laid[1].resized(size))).sum()) >= 0:
+        return laid
+    return _Seen(1 - laid[0].pixels, laid[0].known), _Seen(1 - laid[1].pixels, laid[1].known)
+
+
 def _page(rows: list[list[tuple[str, Array]]], cell: Size, caption: str) -> Page:
     """Labelled pictures in rows under a caption, each at the top of a cell."""
     columns = max(len(row) for row in rows)
@@ -299,10 +312,7 @@ def _resized(pixels: Array, size: Size) -> Array:
 
 
 def _matched(scan: Array, reference: Array) -> tuple[Array, Array]:
-    """Greys [H, W], 0-1, of pictures of one size, in the scan's brightness and contrast around each pixel.
-
-    A negative is turned positive.
-    """
+    """Greys [H, W], 0-1, of pictures of one size, in the scan's brightness and contrast around each pixel."""
     greys = [pixels.mean(axis=2) for pixels in (scan, reference)]
     deviation = max(1.0, _SURROUND * max(scan.shape))
     means = [cv2.GaussianBlur(grey, (0, 0), deviation) for grey in greys]
@@ -310,16 +320,11 @@ def _matched(scan: Array, reference: Array) -> tuple[Array, Array]:
     spreads = [np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), deviation)) for detail in details]
     whole = [np.float32(_FLAT * np.sqrt(np.square(detail).mean()) + 1e-4) for detail in details]
     gain = np.minimum((spreads[0] + whole[0]) / (spreads[1] + whole[1]), _MOST_GAIN * whole[0] / whole[1])
-    gain *= _sign(scan, reference)
     low, high = np.percentile(greys[0], (1, 99))
     stretch = np.float32(0.8 / max(float(high - low), 0.05))
     black = np.float32(low)
     shown = [np.float32(0.1) + (grey - black) * stretch for grey in (greys[0], means[0] + details[1] * gain)]
     return np.clip(shown[0], 0, 1), np.clip(shown[1], 0, 1)
-
-
-def _sign(scan: Array, reference: Array) -> np.float32:
-    return np.float32(-1 if float((fade_blind(scan) * fade_blind(reference)).sum()) < 0 else 1)
 
 
 def _checkerboard(scan: Array, reference: Array) -> Array:
@@ -336,7 +341,7 @@ def _fringes(scan: Array, reference: Array) -> Array:
 
 def _difference(scan: Array, reference: Array) -> Array:
     blind = [fade_blind(cv2.GaussianBlur(pixels, (0, 0), _GRAIN_PX)) for pixels in (scan, reference)]
-    change = (blind[0] - _agreeing(*blind)) * np.maximum(*(_contrast(pixels) for pixels in (scan, reference)))
+    change = (blind[0] - blind[1]) * np.maximum(*(_contrast(pixels) for pixels in (scan, reference)))
     return _grey(np.float32(0.5) + np.float32(_DIFFERENCE) * change)
 
 
@@ -359,7 +364,7 @@ def _most_changed(scan: _Seen, before: _Seen, after: _Seen, counts: Array, windo
     """
     size = _fitted(counts.shape, (min(_SEARCHED_SIDE, counts.shape[1]), min(_SEARCHED_SIDE, counts.shape[0])))
     blind = [fade_blind(picture.resized(size)) for picture in (scan, before, after)]
-    errors = [np.square(blind[0] - _agreeing(blind[0], other)) for other in blind[1:]]
+    errors = [np.square(blind[0] - other) for other in blind[1:]]
     gain = (errors[0] - errors[1]) * _resized(counts, size)
     width, height = size
     rim = _RIM if min(size) > 4 * _RIM else 0
@@ -373,10 +378,6 @@ def _most_changed(scan: _Seen, before: _Seen, after: _Seen, counts: Array, windo
     top, left = np.unravel_index(int(np.argmax(inside)), inside.shape)
     x, y = (round(int(at) * scale) for at in (left, top))
     return min(x, scan.known.shape[1] - window[0]), min(y, scan.known.shape[0] - window[1])
-
-
-def _agreeing(first: Array, second: Array) -> Array:
-    return -second if float((first * second).sum()) < 0 else second
 
 
 def _hatched(pixels: Array, counts: Array) -> Array:
