@@ -165,7 +165,6 @@ def test_what_does_not_fit_is_refused_and_nothing_is_added(wetgate, folder, sequ
     write("wide/b.1001.exr", size=(6, 9))
     (tmp_path / "empty").mkdir()
     base = ["add", str(folder), "--scan", "=scan", "--frames", "1001-1002"]
-    fails(wetgate(*base, "--reference", "=wide"), "reference", "9 x 6", "8 x 6")
     fails(wetgate(*base, "--reference", "=ref", "--mask", "=wide"), "mask", "9 x 6", "8 x 6")
     fails(wetgate(*base, "--reference", "=nowhere"), "nowhere does not exist")
     fails(wetgate(*base, "--reference", "=empty"), "empty holds no pictures")

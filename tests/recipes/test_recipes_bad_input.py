@@ -83,17 +83,20 @@ def test_a_missing_reference_frame(wetgate, new, own):
     assert open_restoration(new).pairs() == []
 
 
-def test_different_sizes(wetgate, new, own):
+def test_a_reference_of_another_size_that_shows_something_else(wetgate, new, own):
     for frame in (1, 2, 3):
-        write_image(own / "reference" / f"shot.{frame:04d}.exr", pair(frame, 40, 64)[1])
-    fails(wetgate(*add(new, own)), "reference", "64 x 40", "64 x 48")
+        noise = np.random.default_rng(frame).random((40, 64, 3), dtype=np.float32)
+        write_image(own / "reference" / f"shot.{frame:04d}.exr", noise)
+    assert wetgate(*add(new, own))[0] == 0
+    fails(wetgate("train", new, "--steps", "1"), "pair 1", "do not show the same picture")
+    assert open_restoration(new).latest_run().state == "failed"
 
 
-def test_different_sizes_put_there_by_hand(wetgate, reel):
-    for number in range(1, 5):
-        write_image(reel / "pairs" / f"{number:04d}" / "reference.exr", pair(number, 40, 64)[1])
-    fails(wetgate("train", reel, "--steps", "1"), "pair 1", "64x48", "64x40")
-    assert open_restoration(reel).latest_run().state == "failed"
+def test_a_reference_too_small_to_be_laid_over(wetgate, new, own):
+    for frame in (1, 2, 3):
+        write_image(own / "reference" / f"shot.{frame:04d}.exr", pair(frame, 12, 16)[1])
+    assert wetgate(*add(new, own))[0] == 0
+    fails(wetgate("train", new, "--steps", "1"), "pair 1", "16x12", "at least 32")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -23,10 +23,11 @@ from wetgate.images import (
 )
 from wetgate.project import PairDraft, open_restoration
 
-HELP = "Add pairs: the same frames as scanned and as they should look, already laid over one another."
+HELP = "Add pairs: the same frames as scanned and as they should look."
 EPILOG = """A PATTERN is a folder, a sequence such as shot.####.dpx or shot.%04d.dpx, one picture, or a video.
 FRAMES is 1001, 1001-1100, 1001-1100x10, or several of them with commas. The pictures are copied into the
-restoration; either all of the pairs are added or none.
+restoration; either all of the pairs are added or none. A reference of another size or crop is laid over its scan
+later, by prepare or train.
 
 example:
   wetgate add reel3.wetgate --scan scans/shot.####.dpx --reference dvd.mov --frames 1001-1061x10 \\
@@ -46,7 +47,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="the frames of the reference that show the same, one for one in rising order (default: same numbers)",
     )
     parser.add_argument("--mask", metavar="PATTERN", help="masks of the scan's frames, or one picture for all of them")
-    parser.add_argument("--region", metavar="X,Y,W,H", help="only this part of both, in pixels from the top left")
+    parser.add_argument(
+        "--region",
+        metavar="X,Y,W,H",
+        help="only this part, in pixels of the scan",
+    )
 
 
 def run(arguments: Namespace) -> dict[str, Any]:
@@ -56,7 +61,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
         scan = opened.enter_context(open_source(arguments.scan))
         reference = opened.enter_context(open_source(arguments.reference))
         mask = None if arguments.mask is None else opened.enter_context(open_source(arguments.mask))
-        _check_sizes(scan, reference, mask, region)
+        _check_sizes(scan, mask, region)
         frames = parse_frames(arguments.frames)
         reference_frames = _reference_frames(arguments.reference_frames, reference, frames)
         progress = opened.enter_context(Progress(len(frames), "pairs", quiet=arguments.json))
@@ -95,7 +100,8 @@ def _collect(draft: PairDraft, scan: Source, reference: Source, reference_frame:
         "reference_frame": reference_frame,
     }
     _copy(scan.read(draft.frame), draft.frame, region, draft.scan)
-    _copy(reference.read(reference_frame), reference_frame, region, draft.reference)
+    same_frame = reference.size == scan.size
+    _copy(reference.read(reference_frame), reference_frame, region if same_frame else None, draft.reference)
     if mask is not None:
         mask_frame = mask.frames[0] if len(mask.frames) == 1 else draft.frame
         draft.where_from["mask"] = str(mask.path(mask_frame).absolute())
@@ -148,14 +154,13 @@ def _parse_region(text: str) -> tuple[int, int, int, int]:
     return x, y, width, height
 
 
-def _check_sizes(scan: Source, reference: Source, mask: Source | None, region: Any) -> None:
+def _check_sizes(scan: Source, mask: Source | None, region: Any) -> None:
     width, height = scan.size
-    for role, source in (("reference", reference), ("mask", mask)):
-        if source is not None and source.size != scan.size:
-            raise WetgateError(
-                f"The {role} {source.name} is {source.size[0]} x {source.size[1]} but the scan {scan.name} is "
-                f"{width} x {height}: lay it over the scan at the scan's size first."
-            )
+    if mask is not None and mask.size != scan.size:
+        raise WetgateError(
+            f"The mask {mask.name} is {mask.size[0]} x {mask.size[1]} but the scan {scan.name} is "
+            f"{width} x {height}: draw it at the scan's size."
+        )
     if region is not None and (region[0] + region[2] > width or region[1] + region[3] > height):
         raise WetgateError(
             f"--region {','.join(map(str, region))} reaches outside the scan {scan.name}, which is {width} x {height}."

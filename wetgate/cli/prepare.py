@@ -9,8 +9,9 @@ from wetgate.cli.progress import Progress
 from wetgate.pairing.prepare import prepare
 from wetgate.project import open_restoration
 
-HELP = "Check the collected pairs: same size, real numbers, the same picture. Accept or reject each with a reason."
-EPILOG = """Scan and reference must lie over one another already.
+HELP = "Lay each reference over its scan, and accept or reject each pair with a reason."
+EPILOG = """The reference may be of another size, cropped, turned or a little warped. A pair that lies within a quarter
+of a pixel stays as it was collected. `wetgate train` does this by itself for pairs that were only collected.
 
 example:
   wetgate prepare reel3.wetgate"""
@@ -40,6 +41,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
                 "state": pair.state,
                 "reason": pair.reason,
                 "residual_px": pair.residual_px,
+                "transform": pair.transform,
             }
             for pair in restoration.pairs()
         ],
@@ -50,6 +52,10 @@ def describe(result: dict[str, Any]) -> str:
     lines = []
     for pair in result["pairs"]:
         off = "" if pair["residual_px"] is None else f", {pair['residual_px']:.2f} px off"
+        if pair["transform"] is not None:
+            before = pair["transform"]["before_px"]
+            was = "" if before is None else f", {before:.2f} before"
+            off += f" after alignment ({pair['transform']['kind']}{was})"
         reason = f": {pair['reason']}" if pair["reason"] else ""
         lines.append(f"pair {pair['pair']:04d}, frame {pair['frame']}: {pair['state']}{off}{reason}")
     return "\n".join(lines)

@@ -21,7 +21,8 @@ Matrix = NDArray[np.float64]
 
 _SIDES = (88, 176, 352, 704)
 """Longest sides at which pictures are compared, coarse to fine; a DVD has little to say beyond the last."""
-_LEAST_SIDE = 32
+LEAST_SIDE = 32
+"""Of both pictures, to be aligned."""
 _LEAST_PROMINENCE = 10.0
 """Other pictures reach 6.4, the same ones, however faded or damaged, 19 and more."""
 _LEAST_OVERLAP = 0.1
@@ -135,9 +136,9 @@ def _checked(pixels: Array, name: str) -> Picture:
     if pixels.ndim != 3 or pixels.shape[2] != 3:
         raise WetgateError(f"The {name} has the shape {pixels.shape}: alignment needs height x width x 3.")
     height, width = pixels.shape[:2]
-    if min(height, width) < _LEAST_SIDE:
+    if min(height, width) < LEAST_SIDE:
         raise WetgateError(
-            f"The {name} is {width}x{height} pixels: alignment needs at least {_LEAST_SIDE} on each side."
+            f"The {name} is {width}x{height} pixels: alignment needs at least {LEAST_SIDE} on each side."
         )
     picture = Picture.of(pixels)
     if picture.known.mean() < 0.5:
@@ -153,7 +154,7 @@ def _checked(pixels: Array, name: str) -> Picture:
 def _levels(scan: Picture, reference: Picture) -> list[Level]:
     """Coarse to fine; at least one."""
     height, width = scan.known.shape
-    longest, least = max(height, width), _LEAST_SIDE / min(height, width)
+    longest, least = max(height, width), LEAST_SIDE / min(height, width)
     finest = min(longest, _SIDES[-1])
     sides = [side for side in _SIDES if side < finest and side >= least * longest]
     return [Level(scan, reference, side) for side in (*sides, finest)]

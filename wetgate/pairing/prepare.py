@@ -1,10 +1,11 @@
-"""Prepare pairs: look at each, accept or reject it with a reason. (Pairs that are laid over one another already.)"""
+"""Prepare pairs: lay each reference over its scan, weigh what can be learnt from, accept or reject with a reason."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,15 +13,18 @@ from numpy.typing import NDArray
 
 from wetgate.errors import WetgateError
 from wetgate.files import sweep_temporaries
-from wetgate.images import read_image
+from wetgate.images import read_image, to_display, write_image
+from wetgate.pairing.align import LEAST_SIDE, Alignment, align, measure_residual, warp
 from wetgate.project import Pair, Restoration
 
 Array = NDArray[np.float32]
 
 LEAST_CORRELATION = 0.1
 """Of local luma contrast. Pairs of the same picture reach 0.5 and more, unrelated ones stay near 0."""
-SAME_PICTURE_PEAK = 0.15
-"""Of their phase correlation: shifted pictures reach 0.25 and more, unrelated ones stay below 0.07."""
+CLOSE_PX, CLOSE_CORNER_PX = 0.25, 0.75
+"""A pair that lies this close, on average and in its worst corner, stays as it was collected."""
+MOST_PX = 1.0
+"""A pair that stays further apart than this, on average, is rejected: it would teach false colour."""
 _EXAMINED_SIDE = 512
 
 
@@ -33,10 +37,27 @@ class Pictures:
     weight: Array | None
 
 
+@dataclass(frozen=True)
+class Finding:
+    """What was found about a pair.
+
+    Attributes:
+        reason: to reject it; empty to accept it.
+        residual_px: how far the reference lies off in the end, in scan pixels; None if unknown.
+        before_px: how far it lay off as collected; None if unknown, or where sizes differ.
+        alignment: how it was laid over the scan; None where it stayed as it was.
+    """
+
+    reason: str = ""
+    residual_px: float | None = None
+    before_px: float | None = None
+    alignment: Alignment | None = None
+
+
 def prepare(
     restoration: Restoration, follow: Callable[[Pair], None] = lambda pair: None
 ) -> list[tuple[Pair, Pictures]]:
-    """Examine the collected pairs, note what was found, and return all accepted ones with their pictures.
+    """Prepare the collected pairs, note what was found, and return all accepted ones with their pictures.
 
     A pair that cannot be used is rejected with a reason; one that was accepted or rejected before stays so.
 
@@ -52,7 +73,8 @@ def prepare(
     for pair in pairs:
         sweep_temporaries(pair.folder)
     accepted = []
-    for pair, pictures in _looked_at([pair for pair in pairs if pair.state != "rejected"]):
+    waiting = [pair for pair in pairs if pair.state != "rejected"]
+    for pair, pictures in _looked_at(waiting, restoration.encoding):
         follow(pair)
         if pictures is not None:
             accepted.append((pair, pictures))
@@ -62,24 +84,56 @@ def prepare(
     return accepted
 
 
-def _looked_at(pairs: list[Pair]) -> Iterator[tuple[Pair, Pictures | None]]:
-    with ThreadPoolExecutor(2) as readers:
-        for pair, pictures in zip(pairs, readers.map(_read, pairs), strict=True):
-            if isinstance(pictures, WetgateError):
-                if pair.state == "accepted":
-                    raise pictures
-                pair.update(state="rejected", reason=str(pictures))
-                yield pair, None
-            elif pair.state == "accepted":
-                yield pair, pictures
-            else:
-                found = examine(pictures)
-                if found.reason:
-                    pair.update(state="rejected", reason=found.reason, residual_px=found.residual_px)
-                    yield pair, None
-                else:
-                    pair.update(state="accepted", prepared="reference.exr", residual_px=found.residual_px)
-                    yield pair, pictures
+def _looked_at(pairs: list[Pair], encoding: str) -> Iterator[tuple[Pair, Pictures | None]]:
+    def look(pair: Pair) -> tuple[Pictures | None, dict[str, Any]]:
+        pictures = _read(pair)
+        if isinstance(pictures, WetgateError):
+            if pair.state == "accepted":
+                raise pictures
+            return None, {"state": "rejected", "reason": str(pictures)}
+        return (pictures, {}) if pair.state == "accepted" else _prepared(pair, pictures, encoding)
+
+    with ThreadPoolExecutor(2) as workers:
+        for pair, (pictures, found) in zip(pairs, workers.map(look, pairs), strict=True):
+            if found:
+                pair.update(**found)
+            yield pair, pictures
+
+
+def _prepared(pair: Pair, pictures: Pictures, encoding: str) -> tuple[Pictures | None, dict[str, Any]]:
+    """The pair's pictures as they are learnt from, written beside the collected ones, and what to note."""
+    found = examine(pictures, encoding)
+    residual = None if found.residual_px is None else round(found.residual_px, 3)
+    if found.reason:
+        return None, {"state": "rejected", "reason": found.reason, "residual_px": residual}
+    note: dict[str, Any] = {"state": "accepted", "residual_px": residual}
+    confidence = pair.folder / "confidence.exr"
+    confidence.unlink(missing_ok=True)
+    if found.alignment is None:
+        return pictures, {**note, "prepared": "reference.exr"}
+    depth = read_image(pair.reference).header.depth
+    reference = warp(pictures.reference, found.alignment, pictures.scan.shape)
+    weight = found.alignment.valid
+    write_image(pair.folder / "prepared.exr", reference, bit_depth=depth)
+    write_image(confidence, np.repeat(weight[..., None], 3, axis=2), bit_depth="half")
+    both = weight if pictures.weight is None else weight * pictures.weight
+    return (
+        replace(pictures, reference=reference, weight=both),
+        {**note, "prepared": "prepared.exr", "transform": _described(found)},
+    )
+
+
+def _described(found: Finding) -> dict[str, Any]:
+    alignment = found.alignment
+    assert alignment is not None
+    return {
+        "kind": alignment.kind,
+        "scan_to_reference": [[float(f"{value:.9g}") for value in row] for row in alignment.transform],
+        "mirrored": alignment.mirrored,
+        "before_px": None if found.before_px is None else round(found.before_px, 3),
+        "worst_corner_px": round(alignment.worst_corner_px, 3),
+        "correlation": round(alignment.correlation, 4),
+    }
 
 
 def _read(pair: Pair) -> Pictures | WetgateError:
@@ -88,7 +142,7 @@ def _read(pair: Pair) -> Pictures | WetgateError:
         scan = read_image(pair.scan).pixels
         reference = read_image(pair.reference if pair.state == "collected" else pair.prepared).pixels
         weight = None
-        for path in (pair.mask, pair.confidence):
+        for path in (pair.mask, pair.confidence if pair.state == "accepted" else None):
             if path is not None:
                 matte = read_image(path).pixels[..., 0]
                 if matte.shape != scan.shape[:2]:
@@ -99,43 +153,55 @@ def _read(pair: Pair) -> Pictures | WetgateError:
         return error
 
 
-@dataclass(frozen=True)
-class Finding:
-    """``reason`` to reject, empty to accept; ``residual_px`` is how far the reference lies off, None if unknown."""
+def examine(pictures: Pictures, encoding: str = "display") -> Finding:
+    """Whether scan and reference can be a pair, and how the reference is laid over the scan.
 
-    reason: str
-    residual_px: float | None
-
-
-def examine(pictures: Pictures) -> Finding:
-    """Whether scan and reference can be a pair: same size, real numbers, not blank, the same picture."""
-    scan, reference = pictures.scan, pictures.reference
-    if scan.shape != reference.shape:
-        sizes = [f"{p.shape[1]}x{p.shape[0]}" for p in (scan, reference)]
-        return Finding(f"the scan is {sizes[0]} and the reference {sizes[1]} pixels", None)
-    for name, picture in (("scan", scan), ("reference", reference)):
+    Pictures of one size that lie close already stay as they are; others are aligned
+    (:func:`wetgate.pairing.align.align`).
+    """
+    for name, picture in (("scan", pictures.scan), ("reference", pictures.reference)):
         bad = int(np.count_nonzero(~np.isfinite(picture)))
         if bad:
-            return Finding(f"the {name} holds {bad} values that are not numbers (NaN or infinity)", None)
+            return Finding(f"the {name} holds {bad} values that are not numbers (NaN or infinity)")
     if pictures.weight is not None and not np.any(pictures.weight > 0):
-        return Finding("its mask leaves nothing to train on", None)
+        return Finding("its mask leaves nothing to train on")
+    scan, reference = (to_display(picture, encoding) for picture in (pictures.scan, pictures.reference))
+    if scan.shape != reference.shape:
+        return _aligned(scan, reference)
     if min(scan.shape[:2]) < 16:
-        return Finding("", None)
+        return Finding()
     first, second = (_local_contrast(picture) for picture in (scan, reference))
     if first is None or second is None:
         blank = "scan" if first is None else "reference"
-        return Finding("", None) if first is second else Finding(f"the {blank} is blank", None)
-    window = cv2.createHanningWindow(first.shape[::-1], cv2.CV_32F)
-    (dx, dy), peak = cv2.phaseCorrelate(first, second, window)
-    residual = round(float(np.hypot(dx, dy)) * max(scan.shape[:2]) / max(first.shape), 3)
-    correlation = float((first * second).mean())
-    if correlation >= LEAST_CORRELATION:
-        return Finding("", residual)
-    if peak >= SAME_PICTURE_PEAK:
-        return Finding(f"the reference lies about {residual:.0f} pixels off: lay it over the scan first", residual)
-    return Finding(
-        f"scan and reference do not show the same picture (correlation of local contrast {correlation:.2f})", None
-    )
+        return Finding() if first is second else Finding(f"the {blank} is blank")
+    same = float((first * second).mean()) >= LEAST_CORRELATION
+    if min(scan.shape[:2]) < LEAST_SIDE:
+        return Finding() if same else Finding("scan and reference do not show the same picture")
+    before, corner = measure_residual(scan, reference)
+    if not same:
+        return _aligned(scan, reference)
+    if before <= CLOSE_PX and corner <= CLOSE_CORNER_PX:
+        return Finding(residual_px=before, before_px=before)
+    found = _aligned(scan, reference, before)
+    if found.residual_px is None:  # too little to align by, but the same picture at the same place
+        return Finding(before_px=before)
+    return Finding(residual_px=before, before_px=before) if before <= min(found.residual_px, MOST_PX) else found
+
+
+def _aligned(scan: Array, reference: Array, before: float | None = None) -> Finding:
+    try:
+        alignment = align(scan, reference)
+    except WetgateError as error:
+        words = str(error).rstrip(".")
+        return Finding(words[:1].lower() + words[1:], before_px=before)
+    left = alignment.residual_px
+    if left > MOST_PX:
+        return Finding(
+            f"after alignment the reference still lies {left:.1f} pixels off on average, {MOST_PX:.0f} is the most",
+            left,
+            before,
+        )
+    return Finding("", left, before, alignment)
 
 
 def _local_contrast(pixels: Array) -> Array | None:
