@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, Namespace
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--mask", metavar="PATTERN", help="restore only where these pictures, or this one, are white")
     parser.add_argument(
         "--steady",
-        action="store_true",
+        action=BooleanOptionalAction,
         help="take flicker out first: the exposure of the whole scan is measured once, then each frame is steadied "
-        "before the model sees it; real changes of light stay",
+        "before the model sees it; real changes of light stay (default: as the model was trained)",
     )
     parser.add_argument("--change-map", metavar="DIR", help="also write what was changed: pictures and figures")
     parser.add_argument("--device", choices=DEVICES, default="auto", help="where to compute (default: auto)")
@@ -57,7 +57,8 @@ def run(arguments: Namespace) -> dict[str, Any]:
         mask = opened.enter_context(open_source(arguments.mask)) if arguments.mask is not None else None
         frames = chosen(source, parse_frames(arguments.frames) if arguments.frames is not None else None)
         sink = open_sink(arguments.output, source)
-        curves = _curves(source, session.card.encoding, sink.path(frames[0]), arguments) if arguments.steady else None
+        steady = _trained_steady(session) if arguments.steady is None else arguments.steady
+        curves = _curves(source, session.card.encoding, sink.path(frames[0]), arguments) if steady else None
         progress = opened.enter_context(Progress(len(frames), "frames", quiet=arguments.json))
         result = apply(
             session,
@@ -91,6 +92,11 @@ def describe(result: dict[str, Any]) -> str:
         least = min(coverage, key=coverage.__getitem__)
         lines.append(f"Least like the training pairs: frame {least} (coverage {coverage[least]:.0%}).")
     return "\n".join([*lines, *result["notes"]])
+
+
+def _trained_steady(session: Session) -> bool:
+    settings = session.card.record.get("settings")
+    return bool(isinstance(settings, dict) and settings.get("steady"))
 
 
 def _curves(source: Source, encoding: str, output: Path, arguments: Namespace) -> Curves:

@@ -44,7 +44,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
         pairs = format_frames([int((i + 0.5) * arguments.frames / _PAIRS) + 1 for i in range(_PAIRS)])
         invoke(["add", str(reel), "--scan", scan, "--reference", reference, "--frames", pairs, *machine])
     trained = invoke(["train", str(reel), "--time", arguments.time, *machine])
-    invoke(["apply", str(reel), scan, str(restored), "--steady", *machine])
+    invoke(["apply", str(reel), scan, str(restored), *machine])
     pictures = ["--result", str(restored), "--truth", truth, "--scan", scan]
     page = ["--frames", format_frames(_judged(arguments.frames)), "--report", str(folder / "report.html")]
     evaluated = invoke(["evaluate", str(reel), *pictures, *page, *machine])

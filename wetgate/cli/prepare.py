@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
 from wetgate.cli.progress import Progress
+from wetgate.pairing.gallery import write_proofs
 from wetgate.pairing.prepare import prepare
 from wetgate.project import open_restoration
 
@@ -23,17 +25,15 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> dict[str, Any]:
     restoration = open_restoration(arguments.folder)
-    done = 0
     with Progress(len(restoration.pairs()), "pairs", quiet=arguments.json) as progress:
-
-        def follow(pair: Any) -> None:
-            nonlocal done
-            done += 1
-            progress.update(done, f"frame {pair.frame}: {pair.state}")
-
-        prepare(restoration, follow)
+        done = itertools.count(1)
+        prepare(restoration, lambda pair: progress.update(next(done), f"frame {pair.frame}: {pair.state}"))
+    with Progress(len(restoration.pairs()), "proofs", quiet=arguments.json) as progress:
+        drawn = itertools.count(1)
+        sheet = write_proofs(restoration, lambda pair: progress.update(next(drawn), f"frame {pair.frame}"))
     return {
         "folder": str(restoration.folder),
+        "proofs": str(sheet),
         "pairs": [
             {
                 "pair": pair.number,
@@ -58,4 +58,4 @@ def describe(result: dict[str, Any]) -> str:
             off += f" after alignment ({pair['transform']['kind']}{was})"
         reason = f": {pair['reason']}" if pair["reason"] else ""
         lines.append(f"pair {pair['pair']:04d}, frame {pair['frame']}: {pair['state']}{off}{reason}")
-    return "\n".join(lines)
+    return "\n".join([*lines, f"Look at {result['proofs']} and the pictures beside it."])

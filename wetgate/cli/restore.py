@@ -11,7 +11,7 @@ from wetgate.errors import WetgateError
 from wetgate.images import ENCODINGS, format_frames, open_sink, open_source
 
 HELP = "The whole way in one line: pairs from scan and reference, training, restored frames."
-EPILOG = """Scan and reference must lie over one another and carry the same frame numbers. Without --frames up to
+EPILOG = """Without --frames up to
 nine pairs are taken, evenly spread. The restoration is kept in --folder, so that each step can be gone over again.
 
 example:
@@ -44,15 +44,15 @@ def run(arguments: Namespace) -> dict[str, Any]:
     pictures = ["--scan", arguments.scan, "--reference", arguments.reference]
     invoke(["add", str(folder), *pictures, "--frames", frames, *machine])
     how = ["--time", arguments.time, "--protect", arguments.protect, "--device", arguments.device]
-    trained = invoke(["train", str(folder), *how, *machine])
+    still = ["--no-steady"] if arguments.no_steady else []
+    trained = invoke(["train", str(folder), *how, *still, *machine])
     if trained["state"] != "finished":
         raise WetgateError(
             f"The training was stopped. Go on with `wetgate train {folder} --resume`, then "
             f"`wetgate apply {folder} {arguments.scan} {output}`."
         )
-    finish = [] if arguments.no_steady else ["--steady"]
     pictures = [arguments.scan, str(output)]
-    applied = invoke(["apply", str(folder), *pictures, "--device", arguments.device, *finish, *machine])
+    applied = invoke(["apply", str(folder), *pictures, "--device", arguments.device, *machine])
     return {"folder": str(folder), "trained": trained, "applied": applied, "exit_code": applied.get("exit_code", 0)}
 
 

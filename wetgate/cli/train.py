@@ -7,7 +7,7 @@ import re
 import signal
 import sys
 import time
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, Namespace
 from typing import Any
 
 from wetgate.cli.progress import Progress
@@ -40,6 +40,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="what of the scan is kept: its grain and detail (default), its whole luma, or nothing",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of all random numbers (default: 0)")
+    parser.add_argument(
+        "--steady",
+        action=BooleanOptionalAction,
+        help="take the scan's flicker out, here and in apply (default: yes, unless its luma is protected)",
+    )
     parser.add_argument("--operator", default="", metavar="NAME", help="who is responsible, for the record")
     parser.add_argument("--resume", action="store_true", help="go on with the newest run, with its own settings")
     parser.add_argument("--detach", action="store_true", help="train in the background and return at once")
@@ -85,6 +90,7 @@ def _train(restoration: Restoration, work: Run, started: float, *, quiet: bool) 
         device=settings["device"],
         hold_out=settings["hold_out"],
         seed=settings["seed"],
+        steady=settings.get("steady", False),
         operator=settings["operator"],
     )
     total = options.seconds or 0.0
@@ -135,6 +141,7 @@ def _settings(arguments: Namespace, restoration: Restoration) -> dict[str, Any]:
         "device": arguments.device,
         "hold_out": arguments.hold_out,
         "seed": arguments.seed,
+        "steady": arguments.protect != "luma" if arguments.steady is None else arguments.steady,
         "operator": arguments.operator,
     }
 

@@ -129,7 +129,7 @@ class Curves:
         try:
             if value["schema"] != SCHEMA or value["encoding"] not in ENCODINGS:
                 raise ValueError("another schema")
-            frames = {int(frame): _curve(channels) for frame, channels in value["frames"].items()}
+            frames = {int(frame): as_curve(channels) for frame, channels in value["frames"].items()}
             shots = tuple((int(first), int(last)) for first, last in value["shots"])
             return cls(value["encoding"], frames, shots, str(value["scan"]))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -171,7 +171,12 @@ def as_lists(curve: Curve) -> list[list[float]]:
     return [list(channel) for channel in curve]
 
 
-def _curve(channels: Any) -> Curve:
+def as_curve(channels: Any) -> Curve:
+    """The curve that :func:`as_lists` gave.
+
+    Raises:
+        ValueError, TypeError: it is none.
+    """
     red, green, blue = ((float(offset), float(gain)) for offset, gain in channels)
     if not all(math.isfinite(number) for channel in (red, green, blue) for number in channel):
         raise ValueError("not a number")

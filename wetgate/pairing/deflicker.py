@@ -24,6 +24,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -31,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetgate.errors import WetgateError
-from wetgate.images import Source
+from wetgate.images import Image, Source
 from wetgate.inference.curves import STILL, Curve, Curves, density_of, identity, kept
 
 Array = NDArray[np.float32]
@@ -48,6 +49,8 @@ STEP = 2.5
 
 BETWEEN, OUTSIDE = 3, 4.0
 """At a step, so many frames to either side may be in between, where they are so many flickers off their side's line."""
+NEAR = 2 * REACH
+"""Frames to either side that are read where only some frames' curves are wanted."""
 LEAST_FRAMES = 5
 """In a shorter shot nobody can tell flicker from change."""
 
@@ -148,6 +151,51 @@ def measure(
         curves |= zip(shot.frames, curves_of_shot(shot.changes, np.median(shot.tones, axis=0)), strict=True)
     spans = tuple((shot.frames[0], shot.frames[-1]) for shot in found)
     return Curves(encoding, dict(sorted(curves.items())), spans, identity(source))
+
+
+def measure_near(
+    source: Source,
+    encoding: str,
+    frames: Sequence[int],
+    follow: Callable[[int, str], None] = lambda done, note: None,
+) -> Curves:
+    """Measure the curves of some frames of a scan, from those within ``NEAR`` of each; for what else see `measure`."""
+    places = [source.frames.index(frame) for frame in sorted(set(frames))]
+    stretches: list[list[int]] = []
+    for place in places:
+        first, end = max(place - NEAR, 0), min(place + NEAR + 1, len(source.frames))
+        if stretches and first <= stretches[-1][1]:
+            stretches[-1][1] = end
+        else:
+            stretches.append([first, end])
+    found: dict[int, Curve] = {}
+    for first, end in stretches:
+        found |= measure(_Stretch(source, source.frames[first:end]), encoding, follow=follow).frames
+    return Curves(encoding, {frame: found[frame] for frame in frames if frame in found}, (), identity(source))
+
+
+class _Stretch(Source):
+    """Some frames of a source, which stays open."""
+
+    def __init__(self, whole: Source, frames: list[int]) -> None:
+        self.name, self.frames, self.is_video, self._whole = whole.name, frames, whole.is_video, whole
+
+    def path(self, frame: int) -> Path:
+        return self._whole.path(frame)
+
+    def read(self, frame: int) -> Image:
+        return self._whole.read(frame)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self._whole.size
+
+    @property
+    def fps(self) -> Fraction | None:
+        return self._whole.fps
+
+    def close(self) -> None:
+        pass
 
 
 def curves_for(

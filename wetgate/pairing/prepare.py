@@ -197,7 +197,7 @@ def _aligned(scan: Array, reference: Array, before: float | None = None) -> Find
     left = alignment.residual_px
     if left > MOST_PX:
         return Finding(
-            f"after alignment the reference still lies {left:.1f} pixels off on average, {MOST_PX:.0f} is the most",
+            f"after alignment the reference still lies {left:.2f} pixels off on average; {MOST_PX:.1f} is the most",
             left,
             before,
         )

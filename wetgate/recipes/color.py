@@ -14,8 +14,9 @@ from __future__ import annotations
 import io
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,9 +25,11 @@ from numpy.typing import NDArray
 from wetgate import __version__
 from wetgate.errors import WetgateError
 from wetgate.files import make_folder, write_json
+from wetgate.inference.curves import STILL, Curve, Curves, as_curve, as_lists
 from wetgate.onnx_model import ModelCard
 from wetgate.pairing.prepare import Pictures, prepare
 from wetgate.project import Pair, Restoration, Run
+from wetgate.recipes.exposure import TooSlow, curves_of_pairs
 from wetgate.records.shot_record import PairRecord, SourceRecord, shot_record
 from wetgate.training import closed_form, context
 from wetgate.training.budget import Budget
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float32]
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+MEASURING_SHARE = 0.4
+"""Of the time: if flicker is not measured by then, it stays."""
 CHECKPOINT_S = 10.0
 STATUS_S = 0.5
 VALIDATION_S = 3.0
@@ -68,6 +73,7 @@ class Options:
         device: "auto", "cpu" or "cuda".
         hold_out: pairs that are never trained on.
         seed: of all random numbers.
+        steady: take the flicker of the scans out first; whoever applies the model does the same.
         operator: who is responsible, for the record.
     """
 
@@ -77,6 +83,7 @@ class Options:
     device: str = "auto"
     hold_out: int = 0
     seed: int = 0
+    steady: bool = True
     operator: str = ""
 
 
@@ -141,6 +148,8 @@ class _Training:
             self._take_in()
             model = closed_form.first_model(self.samples, self.restoration.encoding, self.options.protect)
             self._publish(model, "closed-form fit")
+            if self._steady():
+                model = closed_form.first_model(self.samples, self.restoration.encoding, self.options.protect)
             model = self._train(model)
             state = "finished"
         except Stopped:
@@ -157,27 +166,50 @@ class _Training:
 
     def _take_in(self) -> None:
         pairs = self._of_this_run(prepare(self.restoration, lambda pair: self._obey()))
-        every = [
-            make_sample(
-                pictures.scan,
-                pictures.reference,
-                self.restoration.encoding,
-                number=pair.number,
-                frame=pair.frame,
-                weight=pictures.weight,
-            )
-            for pair, pictures in pairs
-        ]
-        every.sort(key=lambda sample: (sample.frame, sample.number))
-        held_out = _spread(len(every), self.options.hold_out)
-        self.held_out = [every[index] for index in held_out]
-        self.samples = [sample for index, sample in enumerate(every) if index not in held_out]
-        self.weights = rarity(self.samples)
+        self.pairs = sorted(pairs, key=lambda two: (two[0].frame, two[0].number))
+        self._make_samples()
         self.run.settings["held_out"] = [sample.number for sample in self.held_out]
         write_json(self.run.folder / "settings.json", self.run.settings)
         for pair in self.restoration.pairs({"rejected"}):
             self.run.emit({"event": "rejected", "pair": pair.number, "reason": pair.reason})
-        self.run.emit({"event": "pairs", "accepted": len(every), "held_out": self.run.settings["held_out"]})
+        self.run.emit({"event": "pairs", "accepted": len(self.pairs), "held_out": self.run.settings["held_out"]})
+
+    def _make_samples(self, curves: Mapping[int, Curve] = MappingProxyType({})) -> None:
+        encoding = self.restoration.encoding
+        every = []
+        for pair, pictures in self.pairs:
+            curve = Curves(encoding, {pair.frame: curves.get(pair.number, STILL)})
+            scan = curve.steady(pair.frame, pictures.scan)
+            sample = make_sample(
+                scan, pictures.reference, encoding, number=pair.number, frame=pair.frame, weight=pictures.weight
+            )
+            every.append(sample)
+        held_out = _spread(len(every), self.options.hold_out)
+        self.held_out = [every[index] for index in held_out]
+        self.samples = [sample for index, sample in enumerate(every) if index not in held_out]
+        self.weights = rarity(self.samples)
+
+    def _steady(self) -> bool:
+        """Take flicker out of the pairs' scans; whether there was any. A resumed run does as it did before."""
+        if "exposure" not in self.run.settings:
+            self._tell(message="measuring the scan's flicker")
+            curves: dict[int, Curve] = {}
+            if self.options.steady:
+                try:
+                    curves = curves_of_pairs(self.restoration, [pair for pair, _ in self.pairs], self._in_time)
+                except TooSlow:
+                    self.run.emit({"event": "not steadied", "reason": "measuring the scan would take too long"})
+            self.run.settings["exposure"] = {str(number): as_lists(curve) for number, curve in curves.items()}
+            write_json(self.run.folder / "settings.json", self.run.settings)
+        found = {int(number): as_curve(lists) for number, lists in self.run.settings["exposure"].items()}
+        if found:
+            self._make_samples(found)
+        return bool(found)
+
+    def _in_time(self) -> None:
+        self._obey()
+        if self.options.seconds is not None and self._elapsed() > MEASURING_SHARE * self.options.seconds:
+            raise TooSlow
 
     def _of_this_run(self, pairs: list[tuple[Pair, Pictures]]) -> list[tuple[Pair, Pictures]]:
         """All pairs at first; after a resume those of the start, for checkpoints fit no others."""
@@ -464,7 +496,10 @@ class _Training:
             same_picture=True,
             limitations=[
                 f"Stage: {stage}. Colours that no pair shows are extrapolated.",
-                "Flicker and damage of the scan are not removed by this recipe.",
+                "Damage of the scan is not removed by this recipe.",
+                "Flicker is removed before the model, by exposure curves of the scan."
+                if self.options.steady
+                else "Flicker of the scan is not removed.",
             ],
             results=results or None,
             operator=self.options.operator,
