@@ -56,7 +56,12 @@ def trained(reel_of_all, tmp_path_factory):
 
 def test_models_come_one_after_the_other_the_fit_first(trained):
     result, run, seen = trained
-    assert [event["stage"] for event in named(run, "model")] == ["closed-form fit", "kernels", "context"]
+    assert [event["stage"] for event in named(run, "model")] == [
+        "first look",
+        "closed-form fit",
+        "kernels",
+        "context",
+    ]
     assert [status["state"] for status in seen[:1] + seen[-1:]] == ["preparing", "finished"]
     assert run.state == run.status()["state"] == "finished"
     assert result["model"] == str(run.model)
@@ -203,12 +208,13 @@ def often(monkeypatch):
     monkeypatch.setattr(color, "CHECKPOINT_S", 0.0)
 
 
-def test_a_stop_while_the_pairs_are_read(reel):
+def test_a_stop_while_the_pairs_are_prepared_leaves_the_first_look(reel):
     restoration = open_restoration(reel)
     run = restoration.new_run({})
     result, _ = start(reel, once(run, "stop", lambda status: status["state"] == "preparing"), run)
-    assert (result["state"], result["model"]) == ("stopped", None)
-    assert run.state == "stopped"
+    assert result["state"] == run.state == "stopped"
+    assert result["model"] == str(run.model)
+    assert [event["stage"] for event in named(run, "model")] == ["first look"]
     assert start(reel, run=open_restoration(reel).latest_run())[0]["state"] == "finished"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -84,6 +85,20 @@ def prepare(
     return accepted
 
 
+def glance(restoration: Restoration) -> list[tuple[Pair, Pictures]]:
+    """Pairs that seem to lie over one another already, unprepared: enough for a first look at what they may give."""
+    with ThreadPoolExecutor(2) as readers:
+        seen = list(zip(pairs := restoration.pairs({"collected", "accepted"}), readers.map(_read, pairs), strict=True))
+    return [
+        (pair, pictures)
+        for pair, pictures in seen
+        if not isinstance(pictures, WetgateError)
+        and pictures.scan.shape == pictures.reference.shape
+        and not _refusal(pictures)
+        and _alike(*(to_display(picture, restoration.encoding) for picture in (pictures.scan, pictures.reference)))
+    ]
+
+
 def _looked_at(pairs: list[Pair], encoding: str) -> Iterator[tuple[Pair, Pictures | None]]:
     def look(pair: Pair) -> tuple[Pictures | None, dict[str, Any]]:
         pictures = _read(pair)
@@ -159,24 +174,20 @@ def examine(pictures: Pictures, encoding: str = "display") -> Finding:
     Pictures of one size that lie close already stay as they are; others are aligned
     (:func:`wetgate.pairing.align.align`).
     """
-    for name, picture in (("scan", pictures.scan), ("reference", pictures.reference)):
-        bad = int(np.count_nonzero(~np.isfinite(picture)))
-        if bad:
-            return Finding(f"the {name} holds {bad} values that are not numbers (NaN or infinity)")
-    if pictures.weight is not None and not np.any(pictures.weight > 0):
-        return Finding("its mask leaves nothing to train on")
+    if reason := _refusal(pictures):
+        return Finding(reason)
     scan, reference = (to_display(picture, encoding) for picture in (pictures.scan, pictures.reference))
     if scan.shape != reference.shape:
         return _aligned(scan, reference)
-    if min(scan.shape[:2]) < 16:
+    try:
+        correlation = _correlation(scan, reference)
+    except WetgateError as error:
+        return Finding(str(error))
+    same = correlation >= LEAST_CORRELATION
+    if math.isinf(correlation):
         return Finding()
-    first, second = (_local_contrast(picture) for picture in (scan, reference))
-    if first is None or second is None:
-        blank = "scan" if first is None else "reference"
-        return Finding() if first is second else Finding(f"the {blank} is blank")
-    same = float((first * second).mean()) >= LEAST_CORRELATION
     if min(scan.shape[:2]) < LEAST_SIDE:
-        return Finding() if same else Finding("scan and reference do not show the same picture")
+        return Finding("" if same else "scan and reference do not show the same picture")
     before, corner = measure_residual(scan, reference)
     if not same:
         return _aligned(scan, reference)
@@ -186,6 +197,39 @@ def examine(pictures: Pictures, encoding: str = "display") -> Finding:
     if found.residual_px is None:  # too little to align by, but the same picture at the same place
         return Finding(before_px=before)
     return Finding(residual_px=before, before_px=before) if before <= min(found.residual_px, MOST_PX) else found
+
+
+def _refusal(pictures: Pictures) -> str:
+    for name, picture in (("scan", pictures.scan), ("reference", pictures.reference)):
+        bad = int(np.count_nonzero(~np.isfinite(picture)))
+        if bad:
+            return f"the {name} holds {bad} values that are not numbers (NaN or infinity)"
+    if pictures.weight is not None and not np.any(pictures.weight > 0):
+        return "its mask leaves nothing to train on"
+    return ""
+
+
+def _alike(scan: Array, reference: Array) -> bool:
+    try:
+        return _correlation(scan, reference) >= LEAST_CORRELATION
+    except WetgateError:
+        return False
+
+
+def _correlation(scan: Array, reference: Array) -> float:
+    """Of the local contrast of pictures of one size; infinite where there is too little to tell, in either.
+
+    Raises:
+        WetgateError: only one of them is blank.
+    """
+    if min(scan.shape[:2]) < 16:
+        return math.inf
+    first, second = (_local_contrast(picture) for picture in (scan, reference))
+    if first is None or second is None:
+        if first is second:
+            return math.inf
+        raise WetgateError(f"the {'scan' if first is None else 'reference'} is blank")
+    return float((first * second).mean())
 
 
 def _aligned(scan: Array, reference: Array, before: float | None = None) -> Finding:

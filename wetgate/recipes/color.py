@@ -1,8 +1,9 @@
 """The `color` recipe: colour of a faded film from a reference of the same pictures.
 
-Five steps: take in the pairs, solve the closed form (the first model.onnx, seconds after the start), judge on held-out
-pairs what kernels and context are worth, train the context network on all pairs, keep the record. A pair is held out
-by turns (leave-one-out with three pairs and fewer, else in three parts), so no pair is lost to training.
+Six steps: look at the pairs as they were collected (the first model.onnx, seconds after the start), prepare them and
+solve the closed form, take out flicker, judge on held-out pairs what kernels and context are worth, train the context
+network on all pairs, keep the record. A pair is held out by turns (leave-one-out with three pairs and fewer, else in
+three parts), so no pair is lost to training.
 
 Everything that a kill may cost lies in one checkpoint; whatever is solved is solved again, to the same bits.
 
@@ -27,7 +28,7 @@ from wetgate.errors import WetgateError
 from wetgate.files import make_folder, write_json
 from wetgate.inference.curves import STILL, Curve, Curves, as_curve, as_lists
 from wetgate.onnx_model import ModelCard
-from wetgate.pairing.prepare import Pictures, prepare
+from wetgate.pairing.prepare import Pictures, glance, prepare
 from wetgate.project import Pair, Restoration, Run
 from wetgate.recipes.exposure import TooSlow, curves_of_pairs
 from wetgate.records.shot_record import PairRecord, SourceRecord, shot_record
@@ -145,6 +146,7 @@ class _Training:
     def go(self) -> dict[str, Any]:
         self._tell(message="reading the pairs")
         try:
+            self._look()
             self._take_in()
             model = closed_form.first_model(self.samples, self.restoration.encoding, self.options.protect)
             self._publish(model, "closed-form fit")
@@ -163,6 +165,18 @@ class _Training:
         return result
 
     # Take in the pairs
+
+    def _look(self) -> None:
+        """A first model from pairs that were not prepared yet, where they seem to lie over one another."""
+        if "pairs" in self.run.settings or not self.restoration.pairs({"collected"}):
+            return
+        encoding = self.restoration.encoding
+        samples = [
+            make_sample(p.scan, p.reference, encoding, number=pair.number, frame=pair.frame, weight=p.weight)
+            for pair, p in glance(self.restoration)
+        ]
+        if samples:
+            self._publish(closed_form.first_model(samples, encoding, self.options.protect), "first look")
 
     def _take_in(self) -> None:
         pairs = self._of_this_run(prepare(self.restoration, lambda pair: self._obey()))
@@ -439,7 +453,7 @@ class _Training:
 
     def _preview(self, model: ColorModel, stage: str) -> None:
         """Scan, restored and reference of one pair side by side, once torch is loaded."""
-        if stage == "closed-form fit":
+        if stage in ("first look", "closed-form fit"):
             return
         from wetgate.recipes.looking import strip
 
