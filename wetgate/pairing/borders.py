@@ -27,6 +27,8 @@ _PILE = 0.002
 """Share of a picture's pixels that makes a pile at a limit."""
 _PILE_RATIO = 4.0
 """How many times as high as its neighbours it must be."""
+_CONTINUED = 0.004
+"""Share of a pile that its neighbours must have: beside a painted area there is nothing."""
 _LEVEL = 1 / 255
 
 
@@ -72,7 +74,9 @@ def clipped(pixels: Array) -> Array:
             values = sign * pixels[..., k]
             top = float(values.max())
             counts = np.histogram(values, bins=12, range=(top - 11.5 * _LEVEL, top + 0.5 * _LEVEL))[0][::-1]
-            if counts[0] > _PILE * values.size and counts[0] > _PILE_RATIO * max(1.0, float(counts[2:].mean())):
+            beside = float(counts[2:].mean())
+            piled = counts[0] > _PILE * values.size and counts[0] > _PILE_RATIO * beside
+            if piled and beside > _CONTINUED * counts[0]:
                 limit = (values > top - 0.75 * _LEVEL).astype(np.float32)
                 share += cv2.morphologyEx(limit, cv2.MORPH_OPEN, np.ones((3, 3))) / 3
     return share
