@@ -175,7 +175,9 @@ def _trained(job: Job, arguments: argparse.Namespace) -> Method:
     pairs = {frame: pair(frame) for frame in job.trained}
     if job.method == product.NAME:
         scans = {frame: _pixels(job.folder, "scan", frame) for frame in job.tested}
-        return product.train_and_apply(pairs, scans, seconds=arguments.seconds, protect=PROTECT, seed=arguments.seed)
+        return product.train_and_apply(
+            pairs, scans, scans, seconds=arguments.seconds, protect=PROTECT, seed=arguments.seed
+        )
     budget = Budget(arguments.seconds, cpu=arguments.cpu_seconds)
     return train(job.method, list(pairs.values()), budget, protect=PROTECT, seed=arguments.seed)
 

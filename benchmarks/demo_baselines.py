@@ -30,8 +30,9 @@ RUN, EVERY = 5, 25
 
 @dataclass(frozen=True)
 class Footage:
-    """Pairs (scan, reference) and judged frames (scan, truth) by frame number; display values."""
+    """The scan, pairs (scan, reference) and judged frames (scan, truth) by frame number; display values."""
 
+    scan: dict[int, Pixels]
     pairs: dict[int, tuple[Pixels, Pixels]]
     judged: dict[int, tuple[Pixels, Pixels]]
 
@@ -65,25 +66,29 @@ def decayed(count: int, seed: int) -> Footage:
     film = preset("faded_print", seed)
     paired = {int((i + 0.5) * count / PAIRS) + 1 for i in range(PAIRS)}
     judged = {start + i for start in range(3, count, EVERY) for i in range(RUN)} - paired
-    footage = Footage({}, {})
+    footage = Footage({}, {}, {})
     for number, pixels in demo_frames():
         if number > count:
             break
-        if number not in paired | judged:
-            continue
         scan, truth, _ = film.frame(pixels, number)
+        footage.scan[number] = scan
         if number in paired:
             footage.pairs[number] = scan, reference_of(truth, seed=seed, frame=number)
-        else:
+        elif number in judged:
             footage.judged[number] = scan, truth
     return footage
 
 
 def _trained(name: str, footage: Footage, arguments: argparse.Namespace) -> Method:
-    if name == product.NAME:
-        scans = {number: scan for number, (scan, _) in footage.judged.items()}
+    if name in (product.NAME, product.UNSTEADIED):
         return product.train_and_apply(
-            footage.pairs, scans, seconds=arguments.seconds, protect="grain", seed=arguments.seed
+            footage.pairs,
+            footage.scan,
+            footage.judged,
+            seconds=arguments.seconds,
+            protect="grain",
+            seed=arguments.seed,
+            steady=name == product.NAME,
         )
     budget = Budget(arguments.seconds, cpu=arguments.cpu_seconds)
     return train(name, list(footage.pairs.values()), budget, seed=arguments.seed)
@@ -94,7 +99,7 @@ def _sample(number: int, scan: Pixels, truth: Pixels) -> Sample:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    names = (*BASELINES, product.NAME)
+    names = (*BASELINES, product.UNSTEADIED, product.NAME)
     parser = argparse.ArgumentParser(prog="python -m benchmarks.demo_baselines", description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=60.0, help="that each training may take (default: 60)")
     parser.add_argument("--cpu-seconds", action="store_true", help="as in benchmarks.crops")

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from wetgate.errors import WetgateError
@@ -16,24 +16,30 @@ from wetgate.images import Pixels, format_frames, open_source, write_image
 
 ROOT = Path(__file__).parents[1]
 NAME = "wetgate"
+UNSTEADIED = "wetgate, flicker left"
+"""As the methods that know single frames only."""
 
 
 def train_and_apply(
     pairs: Mapping[int, tuple[Pixels, Pixels]],
     scans: Mapping[int, Pixels],
+    wanted: Collection[int],
     *,
     seconds: float,
     protect: str,
     seed: int = 0,
+    steady: bool = True,
 ) -> Method:
-    """`wetgate new`, `add`, `train` and `apply`; the method knows the frames of ``scans`` and no others.
+    """`wetgate new`, `add`, `train` and `apply`; the method knows the ``wanted`` frames and no others.
 
     Args:
         pairs: scan and reference by frame number, display-referred.
-        scans: frames to restore; a number that is also in ``pairs`` is the same frame.
+        scans: frames of the whole scan; a number that is also in ``pairs`` is the same frame.
+        wanted: those of them to restore.
         seconds: wall time of `train`.
         protect: as `train` takes it.
         seed: as `train` takes it.
+        steady: False for `train --no-steady`; as by default otherwise.
 
     Raises:
         WetgateError: a command failed; the sentence is its own.
@@ -49,16 +55,26 @@ def train_and_apply(
         _run("new", reel, "--recipe", "color", "--encoding", "display")
         _run("add", reel, "--scan", scan, "--reference", reference, "--frames", format_frames(sorted(pairs)))
         begun = time.monotonic()
-        _run("train", reel, "--time", f"{seconds:g}s", "--protect", protect, "--seed", str(seed))
+        _run(
+            "train",
+            reel,
+            "--time",
+            f"{seconds:g}s",
+            "--protect",
+            protect,
+            "--seed",
+            str(seed),
+            *([] if steady else ["--no-steady"]),
+        )
         took = time.monotonic() - begun
-        _run("apply", reel, scan, restored, "--frames", format_frames(sorted(scans)))
+        _run("apply", reel, scan, restored, "--frames", format_frames(sorted(wanted)))
         with open_source(restored) as source:
-            answers = {number: source.read(number).pixels for number in scans}
+            answers = {number: source.read(number).pixels for number in wanted}
 
     def restore(frame: Frame) -> Pixels:
         return answers[frame.number]
 
-    return Method(NAME, restore, None, took)
+    return Method(NAME if steady else UNSTEADIED, restore, None, took)
 
 
 def _write(pattern: str, number: int, pixels: Pixels) -> None:

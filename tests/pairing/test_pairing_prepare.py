@@ -9,7 +9,7 @@ import pytest
 from wetgate.errors import WetgateError
 from wetgate.files import sha256
 from wetgate.images import write_image
-from wetgate.pairing.prepare import Pictures, examine, prepare
+from wetgate.pairing.prepare import Pictures, examine, prepare, without_logos
 from wetgate.project import create_restoration
 
 
@@ -131,7 +131,7 @@ def test_a_reference_of_another_size_and_crop_is_laid_over(restoration):
     assert pictures.reference.shape == scan.shape
     inside = np.s_[40:360, 50:480]
     assert np.abs(pictures.reference[inside] - cv2.GaussianBlur(whole, (0, 0), 1.0)[inside]).mean() < 0.02
-    assert pictures.weight[200, 260] == 1
+    assert pictures.weight[inside].mean() > 0.95
     assert pictures.weight[5, 5] == pictures.weight[395, 515] == 0
     assert pair.transform["kind"] == "affine"
     assert pair.residual_px < 0.25
@@ -146,8 +146,23 @@ def test_masks_weigh(restoration):
     add(restoration, 1, faded(picture(1)), picture(1), mask)
     add(restoration, 2, faded(picture(2)), picture(2))
     (_, first), (_, second) = prepare(restoration)
-    assert np.array_equal(first.weight, mask[..., 0])
-    assert second.weight is None
+    assert first.weight[:90].mean() == pytest.approx(0.5, abs=0.02)
+    assert first.weight[100:].max() == 0
+    assert second.weight.mean() > 0.97
+
+
+def test_a_subtitle_does_not_count_and_is_said(restoration):
+    reference = picture(6, 240, 320)
+    video = (reference * 255).round().astype(np.uint8)
+    for colour, thickness in (((0, 0, 0), 6), ((255, 255, 255), 2)):
+        cv2.putText(video, "NEVER MIND THE COLOUR", (40, 215), cv2.FONT_HERSHEY_SIMPLEX, 0.6, colour, thickness)
+    with_text = video.astype(np.float32) / 255
+    add(restoration, 1, faded(reference), with_text)
+    ((pair, pictures),) = prepare(restoration)
+    written = np.abs(with_text - reference).max(2) > 0.1
+    assert (pictures.weight[written] < 0.2).mean() > 0.95
+    assert pictures.weight[:150].mean() > 0.95
+    assert "subtitle" in pair.reason
 
 
 def test_a_picture_cut_off_after_it_was_accepted_is_an_error_and_before_it_is_a_reason(restoration):
@@ -182,3 +197,20 @@ def test_what_a_killed_process_left_is_swept(restoration, tmp_path):
     left.write_text("{}")
     prepare(restoration)
     assert not left.exists()
+
+
+def test_a_logo_of_the_references_does_not_count_and_a_still_foreground_does(restoration):
+    for number in (1, 2, 3, 4):
+        reference = picture(10 + number, 240, 320)
+        reference[150:, :80] = picture(5, 240, 320)[150:, :80]
+        scan = faded(reference)
+        reference[20:50, 250:300] = 0.5 * reference[20:50, 250:300] + 0.5
+        add(restoration, number, scan, reference)
+    pairs = prepare(restoration)
+    counted = without_logos(pairs, "display")
+    for (_, before), (_, after) in zip(pairs, counted, strict=True):
+        assert after.weight[24:46, 254:296].mean() < 0.1
+        outside = np.ones((240, 320), bool)
+        outside[10:60, 240:310] = False
+        assert after.weight[outside].mean() > 0.98 * before.weight[outside].mean()
+        assert after.weight[160:, 8:72].mean() > 0.97 * before.weight[160:, 8:72].mean()

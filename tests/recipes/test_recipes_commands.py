@@ -68,7 +68,10 @@ def test_the_first_model_needs_no_torch(reel):
     assert open_model(run.model).card.recipe == "color"
     assert run.state == "failed"
     assert "torch" in run.status()["message"]
-    assert [event["stage"] for event in run.events()[0] if event["event"] == "model"] == ["closed-form fit"]
+    assert [event["stage"] for event in run.events()[0] if event["event"] == "model"] == [
+        "first look",
+        "closed-form fit",
+    ]
 
 
 def test_in_the_background_stopped_and_gone_on_with(reel, wetgate):
@@ -157,10 +160,12 @@ def test_one_line_refuses_the_scans_own_folder_before_it_does_anything(tmp_path,
     assert sorted(str(path) for path in tmp_path.rglob("*")) == before
 
 
-def test_frames_that_share_no_number_are_a_sentence(tmp_path, wetgate):
+def test_one_line_where_nothing_can_be_matched_is_a_sentence(tmp_path, wetgate):
     first, second = save_footage(tmp_path / "a", range(1, 3)), save_footage(tmp_path / "b", range(7, 9))
-    code, _, err = wetgate("restore", "--scan", first / "scan", "--reference", second / "reference", "--output", "out")
-    assert (code, "share no frame number" in err) == (1, True)
+    output = tmp_path / "out"
+    code, _, err = wetgate("restore", "--scan", first / "scan", "--reference", second / "reference", "--output", output)
+    assert (code, "Traceback" in err, "2 frames" in err) == (1, False, True), err
+    assert open_restoration(tmp_path / "out.wetgate").pairs() == []
 
 
 def test_prepare_says_of_each_pair_what_it_is(reel, wetgate):

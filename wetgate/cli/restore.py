@@ -11,11 +11,12 @@ from wetgate.errors import WetgateError
 from wetgate.images import ENCODINGS, format_frames, open_sink, open_source
 
 HELP = "The whole way in one line: pairs from scan and reference, training, restored frames."
-EPILOG = """Without --frames up to
-nine pairs are taken, evenly spread. The restoration is kept in --folder, so that each step can be gone over again.
+EPILOG = """The reference may be of another size, rate or cut: frames are matched (unless it is a sequence whose frame
+numbers are the scan's, or --frames says which) and laid over one another. Up to nine pairs are taken, spread over the
+shots. The restoration is kept in --folder, so that each step can be gone over again.
 
 example:
-  wetgate restore --scan scans/shot.####.dpx --reference dvd/ --output restored/ --time 60s"""
+  wetgate restore --scan scans/shot.####.dpx --reference dvd.mpg --output restored/ --time 60s"""
 
 _MOST_PAIRS = 9
 
@@ -25,7 +26,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--reference", required=True, metavar="PATTERN", help="the same pictures as they should look")
     parser.add_argument("--output", required=True, metavar="DIR", help="where the restored pictures go")
     parser.add_argument("--folder", metavar="FOLDER", help="the restoration folder (default: OUTPUT.wetgate)")
-    parser.add_argument("--frames", metavar="FRAMES", help="the frames to pair (default: up to nine, evenly spread)")
+    parser.add_argument(
+        "--frames",
+        metavar="FRAMES",
+        help="frames to pair, by numbers that both share (default: up to nine)",
+    )
     parser.add_argument("--encoding", choices=ENCODINGS, default="display", help="of the pictures (default: display)")
     parser.add_argument("--time", default="60s", metavar="60s", help="how long the training may take (default: 60s)")
     parser.add_argument("--protect", choices=("grain", "luma", "none"), default="grain")
@@ -38,11 +43,14 @@ def run(arguments: Namespace) -> dict[str, Any]:
     folder = Path(arguments.folder) if arguments.folder else output.with_name(output.name + ".wetgate")
     with open_source(arguments.scan) as scan:
         open_sink(output, scan).abort()
-    frames = arguments.frames or format_frames(_spread(arguments.scan, arguments.reference))
+    frames = arguments.frames or _spread(arguments.scan, arguments.reference)
     machine = ["--json"] if arguments.json else []
     invoke(["new", str(folder), "--recipe", "color", "--encoding", arguments.encoding, *machine])
     pictures = ["--scan", arguments.scan, "--reference", arguments.reference]
-    invoke(["add", str(folder), *pictures, "--frames", frames, *machine])
+    if frames is None:
+        invoke(["match", str(folder), *pictures, "--add", str(_MOST_PAIRS), *machine])
+    else:
+        invoke(["add", str(folder), *pictures, "--frames", frames, *machine])
     how = ["--time", arguments.time, "--protect", arguments.protect, "--device", arguments.device]
     still = ["--no-steady"] if arguments.no_steady else []
     trained = invoke(["train", str(folder), *how, *still, *machine])
@@ -67,13 +75,11 @@ def describe(result: dict[str, Any]) -> str:
     )
 
 
-def _spread(scan: str, reference: str) -> list[int]:
+def _spread(scan: str, reference: str) -> str | None:
+    """Frames to pair where both count alike; None where it must be found out which frame shows which."""
     with open_source(scan) as first, open_source(reference) as second:
-        common = sorted(set(first.frames) & set(second.frames))
-    if not common:
-        raise WetgateError(
-            f"{scan} and {reference} share no frame number: collect the pairs with `wetgate add` and "
-            "--reference-frames."
-        )
+        if second.is_video or not set(second.frames) <= set(first.frames):
+            return None
+        common = second.frames
     count = min(len(common), _MOST_PAIRS)
-    return [common[int((index + 0.5) * len(common) / count)] for index in range(count)]
+    return format_frames([common[int((index + 0.5) * len(common) / count)] for index in range(count)])

@@ -16,6 +16,7 @@ from wetgate.errors import WetgateError
 from wetgate.files import sweep_temporaries
 from wetgate.images import read_image, to_display, write_image
 from wetgate.pairing.align import LEAST_SIDE, Alignment, align, measure_residual, warp
+from wetgate.pairing.confidence import burnt_in, judge
 from wetgate.project import Pair, Restoration
 
 Array = NDArray[np.float32]
@@ -26,6 +27,10 @@ CLOSE_PX, CLOSE_CORNER_PX = 0.25, 0.75
 """A pair that lies this close, on average and in its worst corner, stays as it was collected."""
 MOST_PX = 1.0
 """A pair that stays further apart than this, on average, is rejected: it would teach false colour."""
+MOST_COMPARED = 12
+"""Of the references, to find logos."""
+LEAST_USABLE = 0.1
+"""Of a pair's picture, or it is rejected."""
 _EXAMINED_SIDE = 512
 
 
@@ -85,6 +90,25 @@ def prepare(
     return accepted
 
 
+def without_logos(pairs: list[tuple[Pair, Pictures]], encoding: str) -> list[tuple[Pair, Pictures]]:
+    """What stands still in the references of several pairs and not in their scans, as a station's logo does, does
+    not count.
+    """
+    if len({pictures.scan.shape for _, pictures in pairs}) != 1 or any(pair.region for pair, _ in pairs):
+        return pairs
+    scans, references = (
+        burnt_in([to_display(getattr(pictures, side), encoding) for _, pictures in pairs[:MOST_COMPARED]])
+        for side in ("scan", "reference")
+    )
+    logos = references * (1 - scans)
+    if not logos.any():
+        return pairs
+    return [
+        (pair, replace(pictures, weight=(1 - logos) * (1 if pictures.weight is None else pictures.weight)))
+        for pair, pictures in pairs
+    ]
+
+
 def glance(restoration: Restoration) -> list[tuple[Pair, Pictures]]:
     """Pairs that seem to lie over one another already, unprepared: enough for a first look at what they may give."""
     with ThreadPoolExecutor(2) as readers:
@@ -121,21 +145,27 @@ def _prepared(pair: Pair, pictures: Pictures, encoding: str) -> tuple[Pictures |
     residual = None if found.residual_px is None else round(found.residual_px, 3)
     if found.reason:
         return None, {"state": "rejected", "reason": found.reason, "residual_px": residual}
-    note: dict[str, Any] = {"state": "accepted", "residual_px": residual}
+    note: dict[str, Any] = {"state": "accepted", "residual_px": residual, "prepared": "reference.exr"}
     confidence = pair.folder / "confidence.exr"
     confidence.unlink(missing_ok=True)
-    if found.alignment is None:
-        return pictures, {**note, "prepared": "reference.exr"}
-    depth = read_image(pair.reference).header.depth
-    reference = warp(pictures.reference, found.alignment, pictures.scan.shape)
-    weight = found.alignment.valid
-    write_image(pair.folder / "prepared.exr", reference, bit_depth=depth)
-    write_image(confidence, np.repeat(weight[..., None], 3, axis=2), bit_depth="half")
-    both = weight if pictures.weight is None else weight * pictures.weight
-    return (
-        replace(pictures, reference=reference, weight=both),
-        {**note, "prepared": "prepared.exr", "transform": _described(found)},
-    )
+    if residual is None:
+        return pictures, note
+    reference, valid = pictures.reference, None
+    if found.alignment is not None:
+        depth = read_image(pair.reference).header.depth
+        reference, valid = warp(reference, found.alignment, pictures.scan.shape), found.alignment.valid
+        write_image(pair.folder / "prepared.exr", reference, bit_depth=depth)
+        reference = read_image(pair.folder / "prepared.exr").pixels
+        note |= {"prepared": "prepared.exr", "transform": _described(found)}
+    judged = judge(to_display(pictures.scan, encoding), to_display(reference, encoding), valid)
+    usable = float(judged.weight.mean())
+    if usable < LEAST_USABLE:
+        reason = f"only {usable:.0%} of the picture can be learnt from ({', '.join(judged.notes)})"
+        return None, {"state": "rejected", "reason": reason, "residual_px": residual}
+    write_image(confidence, np.repeat(judged.weight[..., None], 3, axis=2), bit_depth="half")
+    weight = read_image(confidence).pixels[..., 0]
+    weight = weight if pictures.weight is None else weight * pictures.weight
+    return replace(pictures, reference=reference, weight=weight), {**note, "reason": ", ".join(judged.notes)}
 
 
 def _described(found: Finding) -> dict[str, Any]:

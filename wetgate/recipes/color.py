@@ -28,7 +28,7 @@ from wetgate.errors import WetgateError
 from wetgate.files import make_folder, write_json
 from wetgate.inference.curves import STILL, Curve, Curves, as_curve, as_lists
 from wetgate.onnx_model import ModelCard
-from wetgate.pairing.prepare import Pictures, glance, prepare
+from wetgate.pairing.prepare import Pictures, glance, prepare, without_logos
 from wetgate.project import Pair, Restoration, Run
 from wetgate.recipes.exposure import TooSlow, curves_of_pairs
 from wetgate.records.shot_record import PairRecord, SourceRecord, shot_record
@@ -180,6 +180,7 @@ class _Training:
 
     def _take_in(self) -> None:
         pairs = self._of_this_run(prepare(self.restoration, lambda pair: self._obey()))
+        pairs = without_logos(pairs, self.restoration.encoding)
         self.pairs = sorted(pairs, key=lambda two: (two[0].frame, two[0].number))
         self._make_samples()
         self.run.settings["held_out"] = [sample.number for sample in self.held_out]
