@@ -161,6 +161,13 @@ def test_a_picture_of_one_pixel_is_a_pair(wetgate, folder, write):
     assert wetgate("add", str(folder), "--scan", "=scan.exr", "--reference", "=ref.exr", "--frames", "1")[0] == 0
 
 
+def test_a_frame_that_has_a_pair_already_is_said(wetgate, folder, sequences):
+    words = ["add", str(folder), "--scan", "=scan", "--reference", "=ref", "--frames"]
+    assert "from before" not in wetgate(*words, "1001-1002")[1]
+    assert "frames 1002 have pairs from before" in wetgate(*words, "1002-1003")[1]
+    assert "from before" not in wetgate(*words, "1001", "--region", "0,0,4,4")[1]
+
+
 def test_what_does_not_fit_is_refused_and_nothing_is_added(wetgate, folder, sequences, write, tmp_path):
     write("wide/b.1001.exr", size=(6, 9))
     (tmp_path / "empty").mkdir()

@@ -16,7 +16,7 @@ from wetgate.evaluation.metrics import Comparison, flicker
 from wetgate.images import ENCODINGS, Header, Image, Window, open_source, write_image
 from wetgate.images.moving import Source
 from wetgate.inference.curves import STILL, Curves, density_of, identity, kept, values_of
-from wetgate.pairing.deflicker import curves_for, measure
+from wetgate.pairing.deflicker import measure, measure_near
 from wetgate.simulate.dust import Dust
 from wetgate.simulate.fade import Fade
 from wetgate.simulate.film import FilmDecay
@@ -283,9 +283,27 @@ def test_curves_are_measured_once_for_a_scan(tmp_path):
     for number in (1, 2):
         write_image(scan / f"shot.{number}.png", texture(number))
     with open_source(scan) as source:
-        first = curves_for(tmp_path / "kept", source, "display")
+        first = kept(tmp_path / "kept", source, "display", lambda: measure(source, "display"))
         again = kept(tmp_path / "kept", source, "display", measure=pytest.fail)
         assert again == first and again.scan == first.scan == identity(source)
     write_image(scan / "shot.2.png", texture(3))
     with open_source(scan) as source:
         assert kept(tmp_path / "kept", source, "display", measure=lambda: CURVES) is CURVES
+
+
+def test_near_some_frames_it_finds_what_the_whole_scan_gives(tmp_path):
+    """Frames far from all of them are not even read."""
+    scan = tmp_path / "scan"
+    scan.mkdir()
+    still = texture(7)
+    for number in range(1, 101):
+        flicker = np.random.default_rng(number).normal(0, 0.05, 3)
+        write_image(scan / f"shot.{number:03d}.exr", (still * 10.0**flicker).astype(np.float32), bit_depth="half")
+    with open_source(scan) as source:
+        whole = measure(source, "display")
+        (scan / "shot.100.exr").unlink()
+        near = measure_near(source, "display", [30, 60])
+    assert sorted(near.frames) == [30, 60]
+    for frame in (30, 60):
+        np.testing.assert_allclose(near.of(frame), whole.of(frame), atol=0.012)
+        assert np.abs(near.of(frame)).max() > 0.012

@@ -73,8 +73,13 @@ def run(arguments: Namespace) -> dict[str, Any]:
                 _collect(draft, scan, reference, reference_frame, mask)
                 drafts.insert(0, draft)
                 progress.update(len(drafts), f"frame {scan_frame}")
+        new = {draft.pair.number for draft in drafts if draft.pair}
+        before = (pair for pair in restoration.pairs() if pair.number not in new and pair.region == region)
+        there = sorted({pair.frame for pair in before} & set(frames))
         first_frames = ((scan, frames[0]), (reference, reference_frames[0]))
         notes = [note for first in first_frames if (note := _encoding_note(*first, restoration.encoding))]
+        if there:
+            notes.append(f"Note: frames {format_frames(there)} have pairs from before; they now count twice.")
     for role, pattern in (("scan", arguments.scan), ("reference", arguments.reference)):
         restoration.add_source(role, str(Path(pattern).absolute()))
     return {

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from wetgate.errors import WetgateError
 from wetgate.images import Image, Source
-from wetgate.inference.curves import STILL, Curve, Curves, density_of, identity, kept
+from wetgate.inference.curves import STILL, Curve, Curves, density_of, identity
 
 Array = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -196,17 +196,6 @@ class _Stretch(Source):
 
     def close(self) -> None:
         pass
-
-
-def curves_for(
-    folder: Path, source: Source, encoding: str, follow: Callable[[int, str], None] = lambda done, note: None
-) -> Curves:
-    """The curves of a scan as an earlier call kept them in ``folder``, or measured now and kept there.
-
-    Raises:
-        WetgateError: ``folder`` cannot be written.
-    """
-    return kept(folder, source, encoding, lambda: measure(source, encoding, follow=follow))
 
 
 def look_at(pixels: Array, encoding: str) -> Look:
