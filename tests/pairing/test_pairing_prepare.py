@@ -214,3 +214,15 @@ def test_a_logo_of_the_references_does_not_count_and_a_still_foreground_does(res
         outside[10:60, 240:310] = False
         assert after.weight[outside].mean() > 0.98 * before.weight[outside].mean()
         assert after.weight[160:, 8:72].mean() > 0.97 * before.weight[160:, 8:72].mean()
+
+
+def test_of_an_interlaced_reference_one_field_is_taken_and_it_is_said(restoration):
+    whole = picture(8, 240, 340)
+    now, later = whole[:, :320], whole[:, 6:326]
+    woven = now.copy()
+    woven[1::2] = later[1::2]
+    add(restoration, 1, faded(now), woven)
+    ((pair, pictures),) = prepare(restoration)
+    assert pair.prepared.name == "prepared.exr"
+    assert "interlaced" in pair.reason
+    assert np.abs(pictures.reference - now).mean() < 0.2 * np.abs(woven - now).mean()

@@ -377,18 +377,13 @@ def _band(coarse: list[tuple[int, int]], scan: int, reference: int) -> list[tupl
 def best_spread(matching: Matching, count: int) -> list[Match]:
     """The ``count`` surest matches to pair, spread over the shots, in order; fewer where there are not so many.
 
-    Shots take turns, the longest first; in a shot the next one is as far as can be from those it gave already. Combed
-    and repeated frames are left out.
+    Shots take turns, the longest first; in a shot the next one is as far as can be from those it gave already.
+    Repeated frames are left out, and combed ones where a shot has others.
     """
     shots = sorted(matching.shots, key=lambda shot: shot[0] - shot[1])
-    pools = [
-        [
-            one
-            for one in matching.matches
-            if first <= one.scan_frame <= last and one.reference_frame is not None and not one.note
-        ]
-        for first, last in shots
-    ]
+    sure = [one for one in matching.matches if one.reference_frame is not None and one.note in ("", "combed")]
+    inside = [[one for one in sure if first <= one.scan_frame <= last] for first, last in shots]
+    pools = [[one for one in shot if not one.note] or shot for shot in inside]
     chosen: list[Match] = []
     used: set[int | None] = set()
     while len(chosen) < count and any(pools):

@@ -17,6 +17,7 @@ from wetgate.files import sweep_temporaries
 from wetgate.images import read_image, to_display, write_image
 from wetgate.pairing.align import LEAST_SIDE, Alignment, align, measure_residual, warp
 from wetgate.pairing.confidence import burnt_in, judge
+from wetgate.pairing.fields import COMBED_SHARE, combed_share, upper_field
 from wetgate.project import Pair, Restoration
 
 Array = NDArray[np.float32]
@@ -141,6 +142,10 @@ def _looked_at(pairs: list[Pair], encoding: str) -> Iterator[tuple[Pair, Picture
 
 def _prepared(pair: Pair, pictures: Pictures, encoding: str) -> tuple[Pictures | None, dict[str, Any]]:
     """The pair's pictures as they are learnt from, written beside the collected ones, and what to note."""
+    combed = combed_share(to_display(pictures.reference, encoding).mean(2)) > COMBED_SHARE
+    collected = pictures
+    if combed:
+        pictures = replace(pictures, reference=upper_field(pictures.reference))
     found = examine(pictures, encoding)
     residual = None if found.residual_px is None else round(found.residual_px, 3)
     if found.reason:
@@ -149,14 +154,16 @@ def _prepared(pair: Pair, pictures: Pictures, encoding: str) -> tuple[Pictures |
     confidence = pair.folder / "confidence.exr"
     confidence.unlink(missing_ok=True)
     if residual is None:
-        return pictures, note
+        return collected, note
     reference, valid = pictures.reference, None
     if found.alignment is not None:
-        depth = read_image(pair.reference).header.depth
         reference, valid = warp(reference, found.alignment, pictures.scan.shape), found.alignment.valid
+        note["transform"] = _described(found)
+    if combed or found.alignment is not None:
+        depth = read_image(pair.reference).header.depth
         write_image(pair.folder / "prepared.exr", reference, bit_depth=depth)
         reference = read_image(pair.folder / "prepared.exr").pixels
-        note |= {"prepared": "prepared.exr", "transform": _described(found)}
+        note["prepared"] = "prepared.exr"
     judged = judge(to_display(pictures.scan, encoding), to_display(reference, encoding), valid)
     usable = float(judged.weight.mean())
     if usable < LEAST_USABLE:
@@ -165,7 +172,8 @@ def _prepared(pair: Pair, pictures: Pictures, encoding: str) -> tuple[Pictures |
     write_image(confidence, np.repeat(judged.weight[..., None], 3, axis=2), bit_depth="half")
     weight = read_image(confidence).pixels[..., 0]
     weight = weight if pictures.weight is None else weight * pictures.weight
-    return replace(pictures, reference=reference, weight=weight), {**note, "reason": ", ".join(judged.notes)}
+    said = (*(["interlaced: only the upper field is used"] if combed else []), *judged.notes)
+    return replace(pictures, reference=reference, weight=weight), {**note, "reason": ", ".join(said)}
 
 
 def _described(found: Finding) -> dict[str, Any]:
