@@ -92,6 +92,16 @@ def test_a_reference_of_another_size_that_shows_something_else(wetgate, new, own
     assert open_restoration(new).latest_run().state == "failed"
 
 
+def test_when_no_pair_can_be_used_there_are_proofs_to_look_at(wetgate, new, own):
+    for frame in (1, 2, 3):
+        noise = np.random.default_rng(frame).random((48, 64, 3), dtype=np.float32)
+        write_image(own / "reference" / f"shot.{frame:04d}.exr", noise)
+    assert wetgate(*add(new, own))[0] == 0
+    sheet = Path(new) / "proofs" / "pairs.png"
+    fails(wetgate("prepare", new), "No pair", sheet)
+    assert sheet.stat().st_size > 1000
+
+
 def test_a_reference_too_small_to_be_laid_over(wetgate, new, own):
     for frame in (1, 2, 3):
         write_image(own / "reference" / f"shot.{frame:04d}.exr", pair(frame, 12, 16)[1])

@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 from typing import Any
 
 from wetgate.cli.progress import Progress
+from wetgate.errors import WetgateError
 from wetgate.pairing.gallery import write_proofs
 from wetgate.pairing.prepare import prepare
 from wetgate.project import open_restoration
@@ -25,12 +26,20 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> dict[str, Any]:
     restoration = open_restoration(arguments.folder)
+    refusal = None
     with Progress(len(restoration.pairs()), "pairs", quiet=arguments.json) as progress:
         done = itertools.count(1)
-        prepare(restoration, lambda pair: progress.update(next(done), f"frame {pair.frame}: {pair.state}"))
+        try:
+            prepare(restoration, lambda pair: progress.update(next(done), f"frame {pair.frame}: {pair.state}"))
+        except WetgateError as error:
+            if not restoration.pairs() or restoration.pairs({"collected", "accepted"}):
+                raise
+            refusal = error
     with Progress(len(restoration.pairs()), "proofs", quiet=arguments.json) as progress:
         drawn = itertools.count(1)
         sheet = write_proofs(restoration, lambda pair: progress.update(next(drawn), f"frame {pair.frame}"))
+    if refusal is not None:
+        raise WetgateError(f"{refusal} Look at {sheet}.") from refusal
     return {
         "folder": str(restoration.folder),
         "proofs": str(sheet),
