@@ -8,9 +8,10 @@ import pytest
 
 from wetgate.errors import WetgateError
 from wetgate.files import sha256
-from wetgate.images import write_image
+from wetgate.images import open_source, write_image
 from wetgate.pairing.prepare import Pictures, examine, prepare, without_logos
 from wetgate.project import create_restoration
+from wetgate.simulate.footage import demo_footage
 
 
 def picture(seed, height=200, width=260, detail=2.0):
@@ -226,3 +227,15 @@ def test_of_an_interlaced_reference_one_field_is_taken_and_it_is_said(restoratio
     assert pair.prepared.name == "prepared.exr"
     assert "interlaced" in pair.reason
     assert np.abs(pictures.reference - now).mean() < 0.2 * np.abs(woven - now).mean()
+
+
+def test_how_soft_a_reference_is_goes_with_the_pair(restoration):
+    with open_source(demo_footage()) as footage:
+        whole = footage.read(230).pixels
+    for frame, sigma in ((1, 0.3), (2, 2.5)):
+        add(restoration, frame, np.float32(0.2 + 0.6 * whole), cv2.GaussianBlur(whole, (0, 0), sigma))
+    (sharp, first), (soft, second) = prepare(restoration)
+    assert sharp.resolution_px < 1
+    assert soft.resolution_px == pytest.approx(2.5, rel=0.25)
+    assert [first.resolution_px, second.resolution_px] == [sharp.resolution_px, soft.resolution_px]
+    assert [two[1].resolution_px for two in prepare(restoration)] == [first.resolution_px, second.resolution_px]

@@ -155,3 +155,19 @@ def test_a_pair_of_one_pixel_gives_a_model():
     sample = make_sample(scan, reference, "display", number=1, frame=1)
     model = with_kernels(first_model([sample], "display", "grain"), [sample], 0)
     np.testing.assert_allclose(torch_answer(scan, model), reference, atol=1e-3)
+
+
+def test_a_soft_reference_does_not_teach_that_contrast_fades():
+    """Scan and reference differ in nothing but softness: the fit must not make anything of it."""
+    sharp = smooth_picture(3)
+    texture = np.random.default_rng(3).normal(0, 0.15, (*sharp.shape[:2], 1)).astype(np.float32)
+    sharp = np.clip(sharp + cv2.GaussianBlur(texture, (0, 0), 1.5)[..., None] * 3, 0.02, 0.98)
+    soft = cv2.GaussianBlur(sharp, (0, 0), 4.0, borderType=cv2.BORDER_REPLICATE)
+    known, unknown = (
+        first_model(
+            [make_sample(sharp, soft, "display", number=1, frame=1, resolution_px=resolution)], "display", "none"
+        )
+        for resolution in (4.0, 0.0)
+    )
+    kept, lost = (torch_answer(sharp, model).std() / sharp.std() for model in (known, unknown))
+    assert abs(1 - kept) < 0.6 * abs(1 - lost), (kept, lost)

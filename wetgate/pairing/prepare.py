@@ -37,11 +37,14 @@ _EXAMINED_SIDE = 512
 
 @dataclass(frozen=True)
 class Pictures:
-    """A pair's pictures [H, W, 3] and how far each pixel counts [H, W], or None where all do."""
+    """A pair's pictures [H, W, 3], how far each pixel counts [H, W] (None where all do fully), and how soft the
+    reference is against the scan: sigma in pixels.
+    """
 
     scan: Array
     reference: Array
     weight: Array | None
+    resolution_px: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -172,8 +175,10 @@ def _prepared(pair: Pair, pictures: Pictures, encoding: str) -> tuple[Pictures |
     write_image(confidence, np.repeat(judged.weight[..., None], 3, axis=2), bit_depth="half")
     weight = read_image(confidence).pixels[..., 0]
     weight = weight if pictures.weight is None else weight * pictures.weight
+    note["resolution_px"] = round(judged.resolution_px, 2)
     said = (*(["interlaced: only the upper field is used"] if combed else []), *judged.notes)
-    return replace(pictures, reference=reference, weight=weight), {**note, "reason": ", ".join(said)}
+    prepared = replace(pictures, reference=reference, weight=weight, resolution_px=note["resolution_px"])
+    return prepared, {**note, "reason": ", ".join(said)}
 
 
 def _described(found: Finding) -> dict[str, Any]:
@@ -201,7 +206,7 @@ def _read(pair: Pair) -> Pictures | WetgateError:
                 if matte.shape != scan.shape[:2]:
                     return WetgateError(f"{path} has another size than its scan: make it again at the scan's size.")
                 weight = matte if weight is None else weight * matte
-        return Pictures(scan, reference, weight)
+        return Pictures(scan, reference, weight, pair.resolution_px or 0.0)
     except WetgateError as error:
         return error
 

@@ -109,8 +109,15 @@ class Pair:
         residual = self._data["residual_px"]
         return None if residual is None else float(residual)
 
+    @property
+    def resolution_px(self) -> float | None:
+        """The reference's true resolution: sigma, in scan pixels, of the blur that it has against the scan."""
+        resolution = self._data["resolution_px"]
+        return None if resolution is None else float(resolution)
+
     def update(self, **changes: Any) -> None:
-        """Change fields of pair.json: state, reason, prepared, transform, residual_px, frame, region, where_from.
+        """Change fields of pair.json: state, reason, prepared, transform, residual_px, resolution_px, frame, region,
+        where_from.
 
         The file is read again under the restoration's lock, so that changes of other processes to
         other fields stay. ``prepared`` is ``"prepared.exr"``, or ``"reference.exr"`` when
@@ -125,7 +132,7 @@ class Pair:
                 raise TypeError(f"a pair has no field {name!r} to change")
         path = self.folder / "pair.json"
         with exclusive(self.folder.parent.parent / ".lock"):
-            data = read_object(path)
+            data = _read(self.folder)
             data.update(_plain(changes))
             check_pair(data, path)
             write_json(path, data)
@@ -185,6 +192,7 @@ class PairDraft:
                 "prepared": None,
                 "transform": None,
                 "residual_px": None,
+                "resolution_px": None,
             }
         )
         check_pair(data, self.folder / "pair.json")
@@ -193,7 +201,7 @@ class PairDraft:
 
 def _read(folder: Path) -> dict[str, Any]:
     path = folder / "pair.json"
-    data = read_object(path)
+    data = {"resolution_px": None, **read_object(path)}
     check_pair(data, path)
     return data
 

@@ -68,6 +68,7 @@ def _are_checksums(value: Any) -> bool:
 
 
 _TEXT = Rule("a text", lambda value: isinstance(value, str))
+_PIXELS = Rule("a finite number of pixels, 0 or more", lambda value: _is_number(value) and value >= 0)
 _OBJECT = Rule("an object in braces", lambda value: isinstance(value, dict))
 
 RESTORATION_FIELDS: dict[str, Rule] = {
@@ -88,7 +89,8 @@ PAIR_FIELDS: dict[str, Rule] = {
     "reason": _TEXT,
     "prepared": _or_null(_one_of(*PREPARED_NAMES)),
     "transform": _or_null(_OBJECT),
-    "residual_px": _or_null(Rule("a finite number of pixels, 0 or more", lambda v: _is_number(v) and v >= 0)),
+    "residual_px": _or_null(_PIXELS),
+    "resolution_px": _or_null(_PIXELS),
 }
 
 

@@ -196,7 +196,13 @@ class _Training:
             curve = Curves(encoding, {pair.frame: curves.get(pair.number, STILL)})
             scan = curve.steady(pair.frame, pictures.scan)
             sample = make_sample(
-                scan, pictures.reference, encoding, number=pair.number, frame=pair.frame, weight=pictures.weight
+                scan,
+                pictures.reference,
+                encoding,
+                number=pair.number,
+                frame=pair.frame,
+                weight=pictures.weight,
+                resolution_px=pictures.resolution_px,
             )
             every.append(sample)
         held_out = _spread(len(every), self.options.hold_out)

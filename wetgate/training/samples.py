@@ -16,6 +16,8 @@ Array = NDArray[np.float32]
 
 STEP = 4
 """Sides at half resolution are multiples of this, as the model's are."""
+SOFTEST = 8.0
+"""Sigma, in pixels, of the softest reference whose softness the scan is brought to."""
 WINDOW = 512
 """Largest side of the full-resolution part that is kept of each pair, for detail and previews."""
 
@@ -43,17 +45,37 @@ class Sample:
 
 
 def make_sample(
-    scan: Array, reference: Array, encoding: str, *, number: int, frame: int, weight: Array | None = None
+    scan: Array,
+    reference: Array,
+    encoding: str,
+    *,
+    number: int,
+    frame: int,
+    weight: Array | None = None,
+    resolution_px: float = 0.0,
 ) -> Sample:
-    """Make a sample of a pair of pictures [H, W, 3] in ``encoding``; ``weight`` [H, W] is 0-1."""
+    """Make a sample of a pair of pictures [H, W, 3] in ``encoding``.
+
+    Both are brought to the same softness, the reference's own or the model's low-pass: a reference softer than the
+    scan it is learnt from would teach that colour and contrast fade at every edge.
+
+    Args:
+        scan, reference: the pair.
+        encoding: of both.
+        number, frame: of the pair.
+        weight: [H, W] 0-1.
+        resolution_px: sigma, in pixels, of the blur that the reference has against the scan.
+    """
+    softness = max(LOW_PASS, min(resolution_px, SOFTEST))
+    missing = max(softness**2 - resolution_px**2, 0.0) ** 0.5
     height, width = scan.shape[:2]
     window = (_middle(height), _middle(width))
     trust = np.ones((height, width), np.float32) if weight is None else np.clip(weight, 0, 1).astype(np.float32)
     return Sample(
         number=number,
         frame=frame,
-        scan=_half(low_density(scan, encoding)),
-        target=_half(low_density(reference, encoding)),
+        scan=_half(low_density(scan, encoding, softness)),
+        target=_half(low_density(reference, encoding, missing)),
         weight=_half(trust),
         scan_window=np.ascontiguousarray(scan[window]),
         reference_window=np.ascontiguousarray(reference[window]),
@@ -79,11 +101,11 @@ def _cell(density: Array) -> NDArray[np.int64]:
     return value[..., 0] * 256 + value[..., 1] * 16 + value[..., 2]
 
 
-def low_density(pixels: Array, encoding: str) -> Array:
-    """Low-passed density of a picture [H, W, 3] in ``encoding``."""
+def low_density(pixels: Array, encoding: str, sigma: float = LOW_PASS) -> Array:
+    """Density of a picture [H, W, 3] in ``encoding``, low-passed by a Gaussian of ``sigma`` pixels."""
     density = to_density(Numpy(), pixels, encoding)
-    size = len(gaussian(LOW_PASS))
-    return cv2.GaussianBlur(density, (size, size), LOW_PASS, borderType=cv2.BORDER_REPLICATE)
+    size = len(gaussian(max(sigma, 1e-3)))
+    return cv2.GaussianBlur(density, (size, size), max(sigma, 1e-3), borderType=cv2.BORDER_REPLICATE)
 
 
 def _half(picture: Array) -> Array:
