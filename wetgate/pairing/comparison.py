@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import cv2
 import numpy as np
@@ -29,7 +30,7 @@ class Picture:
     known: Array
 
     @classmethod
-    def of(cls, pixels: Array) -> Picture:
+    def of(cls, pixels: Array) -> Self:
         """The picture, with its middle value where it holds no numbers."""
         with np.errstate(invalid="ignore", over="ignore"):
             known: NDArray[np.bool_] = np.isfinite(pixels[..., 0] + pixels[..., 1] + pixels[..., 2])

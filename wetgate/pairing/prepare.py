@@ -231,9 +231,9 @@ def examine(pictures: Pictures, encoding: str = "display") -> Finding:
         return Finding()
     if min(scan.shape[:2]) < LEAST_SIDE:
         return Finding("" if same else "scan and reference do not show the same picture")
-    before, corner = measure_residual(scan, reference)
     if not same:
         return _aligned(scan, reference)
+    before, corner = measure_residual(scan, reference)
     if before <= CLOSE_PX and corner <= CLOSE_CORNER_PX:
         return Finding(residual_px=before, before_px=before)
     found = _aligned(scan, reference, before)

@@ -199,17 +199,8 @@ def contact_sheet(path: Path, tiles: Sequence[Tile]) -> None:
     sheet.write(path)
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """A picture [H, W, 3], and where [H, W] its values are numbers; clipped to 0-1 once it is small enough to show."""
-
-    pixels: Array
-    known: Array
-
-    @classmethod
-    def of(cls, pixels: Array) -> _Seen:
-        picture = Picture.of(pixels)
-        return cls(picture.pixels, picture.known)
+class _Seen(Picture):
+    """A picture that is shown: clipped to 0-1 once it is small enough for that."""
 
     def counts(self, weight: Array | None) -> Array:
         """[H, W] 0-1, how far pixels count."""

@@ -148,10 +148,10 @@ class _Training:
         try:
             self._look()
             self._take_in()
-            model = closed_form.first_model(self.samples, self.restoration.encoding, self.options.protect)
+            model = self._fit(self.samples)
             self._publish(model, "closed-form fit")
             if self._steady():
-                model = closed_form.first_model(self.samples, self.restoration.encoding, self.options.protect)
+                model = self._fit(self.samples)
             model = self._train(model)
             state = "finished"
         except Stopped:
@@ -176,7 +176,7 @@ class _Training:
             for pair, p in glance(self.restoration)
         ]
         if samples:
-            self._publish(closed_form.first_model(samples, encoding, self.options.protect), "first look")
+            self._publish(self._fit(samples), "first look")
 
     def _take_in(self) -> None:
         pairs = self._of_this_run(prepare(self.restoration, lambda pair: self._obey()))
@@ -301,8 +301,10 @@ class _Training:
     def _without(self, part: Sequence[int]) -> tuple[Sequence[int], ColorModel]:
         """Fit and kernels of all samples but ``part``."""
         samples = [sample for index, sample in enumerate(self.samples) if index not in part]
-        first = closed_form.first_model(samples, self.restoration.encoding, self.options.protect)
-        return part, closed_form.with_kernels(first, samples, self.options.seed)
+        return part, closed_form.with_kernels(self._fit(samples), samples, self.options.seed)
+
+    def _fit(self, samples: Sequence[Sample]) -> ColorModel:
+        return closed_form.first_model(samples, self.restoration.encoding, self.options.protect)
 
     def _kernel_share(self, judged: Sequence[tuple[Sequence[int], ColorModel]]) -> float:
         """What held-out pairs say, drawn towards 1 by as much as two pairs would."""
