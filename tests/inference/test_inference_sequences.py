@@ -320,7 +320,7 @@ def test_reading_computing_and_writing_overlap(gain, save_sequence, output):
     seen = []
     with open_source(save_sequence([1, 2])) as source:
         sink = open_sink(output, source)
-        read, compute, write = source.read, session.run, sink.write
+        read, compute, write = source.read, session.run_into, sink.write
 
         def reading(frame):
             image = read(frame)
@@ -328,17 +328,17 @@ def test_reading_computing_and_writing_overlap(gain, save_sequence, output):
                 second_read.set()
             return image
 
-        def computing(frames):
+        def computing(*arguments):
             seen.append(second_read.wait(30))
             if len(seen) == 2:
                 second_computed.set()
-            return compute(frames)
+            return compute(*arguments)
 
         def writing(frame, pixels, like):
             assert frame == 2 or second_computed.wait(30)
             write(frame, pixels, like)
 
-        source.read, session.run, sink.write = reading, computing, writing
+        source.read, session.run_into, sink.write = reading, computing, writing
         apply(session, source, sink)
     assert seen == [True, True]
 

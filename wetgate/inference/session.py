@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,23 @@ Array = NDArray[np.float32]
 
 class OutOfMemory(WetgateError):
     """A picture needs more memory than the budget: smaller tiles may fit."""
+
+
+class Stopped(WetgateError):
+    """The computation was given up because somebody asked for it."""
+
+
+class Stop:
+    """Ends a computation from another thread: at once between tiles, else after the operator at work."""
+
+    def __init__(self) -> None:
+        self.options = ort.RunOptions()
+        self.requested = False
+
+    def request(self) -> None:
+        """End it; what waits for it gets :class:`Stopped`."""
+        self.requested = True
+        self.options.terminate = True
 
 
 class Session:
@@ -91,13 +109,67 @@ class Session:
             WetgateError: the model fails on this size, or returns another shape than it promised.
             ValueError: ``frames`` has another shape or type.
         """
+        self._check(frames)
+        batch, _, height, width = frames.shape
+        with self._explained(width, height):
+            outputs = self._session.run(list(self._outputs), {self._input: np.ascontiguousarray(frames)})
+        for name, array, depth in zip(self._outputs, outputs, (3, 1), strict=False):
+            if array.shape != (batch, depth, height, width) or array.dtype != np.float32:
+                raise WetgateError(
+                    f"{self._path} gave '{name}' as {array.dtype} {list(array.shape)} for a picture of "
+                    f"{width}x{height} pixels; only models that keep the picture's size can be applied."
+                )
+        return outputs[0], outputs[1] if len(outputs) > 1 else None
+
+    def run_into(self, frames: Array, restored: Array, coverage: Array | None, stop: Stop | None = None) -> None:
+        """Restore one window into memory of the caller's, without copies on the CPU.
+
+        Args:
+            frames: float32 [3*(2r+1), H, W], contiguous; else as for :meth:`run`.
+            restored: float32 [3, H, W], contiguous; filled.
+            coverage: float32 [H, W], contiguous; filled. None where the model gives none, or where it is not wanted.
+            stop: ends the computation from another thread.
+
+        Raises:
+            Stopped: ``stop`` was requested.
+            OutOfMemory, WetgateError, ValueError: as :meth:`run`.
+        """
+        frames = frames[None]
+        self._check(frames)
+        _, _, height, width = frames.shape
+        outputs = [(restored, 3)] if coverage is None else [(restored, 3), (coverage, 1)]
+        if not all(array.flags.c_contiguous for array in (frames, *(array for array, _ in outputs))):
+            raise ValueError("frames and results must be contiguous")
+        if any(array.dtype != np.float32 or array.size != depth * height * width for array, depth in outputs):
+            raise ValueError(f"results must be float32 for {width}x{height} pixels")
+        if self.card.foreign:  # what it promises of its output's size is nothing to bind memory to
+            restored[...] = self.run(frames)[0][0]
+            return
+        binding = self._session.io_binding()
+        binding.bind_input(self._input, "cpu", 0, np.float32, frames.shape, frames.ctypes.data)
+        for name, (array, depth) in zip(self._outputs, outputs, strict=False):
+            binding.bind_output(name, "cpu", 0, np.float32, [1, depth, height, width], array.ctypes.data)
+        with self._explained(width, height, stop):
+            self._session.run_with_iobinding(binding, stop.options if stop else None)
+
+    @property
+    def gives_coverage(self) -> bool:
+        """Whether the model says how like its training pairs a pixel is."""
+        return len(self._outputs) > 1
+
+    def _check(self, frames: Array) -> None:
         channels = 3 * (2 * self.card.radius + 1)
         if frames.dtype != np.float32 or frames.ndim != 4 or frames.shape[1] != channels or 0 in frames.shape:
             raise ValueError(f"frames must be float32 [N, {channels}, H, W], not {frames.dtype} {list(frames.shape)}")
-        batch, _, height, width = frames.shape
+
+    @contextlib.contextmanager
+    def _explained(self, width: int, height: int, stop: Stop | None = None) -> Iterator[None]:
+        """Raise what onnxruntime says about a picture of this size as a sentence."""
         try:
-            outputs = self._session.run(list(self._outputs), {self._input: np.ascontiguousarray(frames)})
+            yield
         except Exception as error:  # onnxruntime's exceptions share no base but Exception
+            if stop is not None and stop.requested:
+                raise Stopped(f"{self._path} was stopped before it was done.") from error
             if isinstance(error, MemoryError) or any(sign in str(error) for sign in _OUT_OF_MEMORY):
                 advice = "smaller frames, since it cannot be tiled" if self.card.halo is None else "a smaller --tile"
                 raise OutOfMemory(
@@ -107,13 +179,6 @@ class Session:
             raise WetgateError(
                 f"{self._path} failed on a picture of {width}x{height} pixels: {_first_line(error)}"
             ) from error
-        for name, array, depth in zip(self._outputs, outputs, (3, 1), strict=False):
-            if array.shape != (batch, depth, height, width) or array.dtype != np.float32:
-                raise WetgateError(
-                    f"{self._path} gave '{name}' as {array.dtype} {list(array.shape)} for a picture of "
-                    f"{width}x{height} pixels; only models that keep the picture's size can be applied."
-                )
-        return outputs[0], outputs[1] if len(outputs) > 1 else None
 
 
 def _load(path: os.PathLike[str], data: bytes, device: str, bounded: bool) -> ort.InferenceSession | None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetgate.errors import WetgateError
-from wetgate.inference.session import OutOfMemory, Session
+from wetgate.inference.session import OutOfMemory, Session, Stop, Stopped
 
 Array = NDArray[np.float32]
 
@@ -92,28 +92,58 @@ class Restorer:
             OutOfMemory: even the smallest tile (or the given one) does not fit.
             WetgateError: the model failed; see :meth:`Session.run`.
         """
+        height, width = window[0].shape[:2]
+        restored = np.empty((height, width, 3), np.float32)
+        coverage = np.empty((height, width), np.float32) if self.session.gives_coverage else None
+        self.restore_into([frame.transpose(2, 0, 1) for frame in window], restored.transpose(2, 0, 1), coverage)
+        return restored, coverage
+
+    def restore_into(
+        self, window: Sequence[Array], restored: Array, coverage: Array | None, stop: Stop | None = None
+    ) -> int:
+        """Restore the middle frame of a window of planes, in place.
+
+        Args:
+            window: float32 [C, H, W] each, together 3*(2r+1) planes, oldest frame first, finite. Nothing is copied
+                where one contiguous array holds them all and one tile does.
+            restored: float32 [3, H, W]; filled.
+            coverage: float32 [H, W] to be filled, or None where it is not wanted or the model gives none.
+            stop: ends the computation from another thread.
+
+        Returns:
+            the number of tiles.
+
+        Raises:
+            Stopped: ``stop`` was requested.
+            OutOfMemory, WetgateError: as :meth:`restore`.
+        """
         while True:
             try:
-                return self._in_tiles(window)
+                return self._in_tiles(window, restored, coverage, stop)
             except OutOfMemory:
                 if self._fixed or self.session.card.halo is None or self._side <= SMALLEST_SIDE:
                     raise
                 self._side = self._side * 2 // 3
 
-    def _in_tiles(self, window: Sequence[Array]) -> tuple[Array, Array | None]:
-        height, width = window[0].shape[:2]
-        restored = np.empty((height, width, 3), np.float32)
-        coverage: Array | None = None
+    def _in_tiles(self, window: Sequence[Array], restored: Array, coverage: Array | None, stop: Stop | None) -> int:
+        height, width = restored.shape[1:]
+        count = 0
         for rows, columns in self._grid(height, width):
-            planes = [frame[rows.read, columns.read].transpose(2, 0, 1) for frame in window]
-            tile, covered = self.session.run(np.concatenate(planes)[None])
+            if stop is not None and stop.requested:
+                raise Stopped("The computation was stopped before it was done.")
+            parts = [planes[:, rows.read, columns.read] for planes in window]
+            frames = np.ascontiguousarray(parts[0] if len(parts) == 1 else np.concatenate(parts))
+            kept = (rows.keep, columns.keep)
+            targets = [restored[:, *kept], *([] if coverage is None else [coverage[kept]])]
             inner = (rows.kept_of_read, columns.kept_of_read)
-            restored[rows.keep, columns.keep] = tile[0][:, *inner].transpose(1, 2, 0)
-            if covered is not None:
-                if coverage is None:
-                    coverage = np.empty((height, width), np.float32)
-                coverage[rows.keep, columns.keep] = covered[0, 0][inner]
-        return restored, coverage
+            size = frames.shape[1:]
+            whole = [_own_or_new(target, size) for target in targets]
+            self.session.run_into(frames, whole[0], whole[1] if coverage is not None else None, stop)
+            for target, tile in zip(targets, whole, strict=True):
+                if tile is not target:
+                    target[...] = tile[..., *inner]
+            count += 1
+        return count
 
     def _grid(self, height: int, width: int) -> Iterator[tuple[Span, Span]]:
         card = self.session.card
@@ -125,3 +155,10 @@ class Restorer:
         for rows in spans(height, self._side, card.halo, card.multiple):
             for across in columns:
                 yield rows, across
+
+
+def _own_or_new(target: Array, size: tuple[int, int]) -> Array:
+    """``target`` itself where a whole tile of ``size`` can be written into it, else memory for the tile."""
+    if target.shape[-2:] == size and target.flags.c_contiguous:
+        return target
+    return np.empty((*target.shape[:-2], *size), np.float32)
