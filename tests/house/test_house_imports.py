@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ENGINE = ROOT / "wetgate"
-WITHOUT_TORCH = ["project", "images", "onnx_model.py", "inference", "records"]
+WITHOUT_TORCH = ["project", "service", "images", "onnx_model.py", "inference", "records"]
 IMPORT_NAMES = {"opencv-python-headless": "cv2", "scikit-video": "skvideo", "onnxruntime-gpu": "onnxruntime"}
 
 
@@ -62,7 +62,7 @@ def imported_names(path: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("place", ["project", "files.py", "errors.py"])
+@pytest.mark.parametrize("place", ["project", "service", "files.py", "errors.py"])
 def test_what_a_host_application_shares_is_standard_library_only(place):
     path = ENGINE / place
     for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
