@@ -54,6 +54,7 @@ class ModelCard:
         protected: what of the scan the model promises to keep: "grain", "luma", "chroma", "none", ...
         record: how it was trained (see :mod:`wetgate.records.shot_record`), JSON-able.
         producer: software and version that wrote the file.
+        half_of: sha256 of the float32 model file whose 16-bit variant this is, else "".
         limits: sentences on what cannot be promised; empty for a model that keeps the contract.
     """
 
@@ -66,6 +67,7 @@ class ModelCard:
     protected: str = "none"
     record: dict[str, Any] = field(default_factory=dict)
     producer: str = ""
+    half_of: str = ""
     limits: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -81,7 +83,7 @@ class ModelCard:
 
     def to_metadata(self) -> dict[str, str]:
         """The ``metadata_props`` to write; :meth:`from_metadata` gives the same card back."""
-        return {
+        metadata = {
             "wetgate.contract": str(CONTRACT_VERSION),
             "wetgate.recipe": self.recipe,
             "wetgate.radius": str(self.radius),
@@ -94,6 +96,9 @@ class ModelCard:
             "wetgate.record": canonical_json(self.record),
             "wetgate.record_sha256": record_hash(self.record),
         }
+        if self.half_of:
+            metadata["wetgate.half_of"] = self.half_of
+        return metadata
 
     @classmethod
     def from_metadata(cls, metadata: dict[str, str]) -> ModelCard:
@@ -131,6 +136,7 @@ class ModelCard:
                 protected=_value(metadata, "protected"),
                 record=record,
                 producer=_value(metadata, "producer"),
+                half_of=metadata.get("wetgate.half_of", ""),
             )
         except ValueError as error:
             raise WetgateError(f"Its card makes no sense: {error}.") from error

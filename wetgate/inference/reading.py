@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetgate.errors import WetgateError
-from wetgate.images import Image, Source
+from wetgate.images import Source
 from wetgate.inference.curves import Curves
-from wetgate.inference.pixels import fill_bad, matte
+from wetgate.inference.frames import Frame
+from wetgate.inference.pixels import matte
 from wetgate.records.receipts import file_hash
 
 Array = NDArray[np.float32]
@@ -22,21 +23,6 @@ Array = NDArray[np.float32]
 
 class Unreadable(WetgateError):
     """A frame, one of its neighbours or its mask cannot be read."""
-
-
-@dataclass(frozen=True)
-class Frame:
-    """A frame ready for the model.
-
-    Attributes:
-        image: as read.
-        clean: float32 [H, W, 3], bad pixels filled and exposure steadied; ``image.pixels`` itself where neither is due.
-        bad: which pixels were bad [H, W], or None.
-    """
-
-    image: Image
-    clean: Array
-    bad: NDArray[np.bool_] | None
 
 
 class Masks:
@@ -171,10 +157,8 @@ class WindowReader:
     def _load(self, number: int) -> Frame:
         image = self._source.read(number)
         self._hashes.of(self._source.path(number))
-        clean, bad = fill_bad(image.pixels) if image.has_bad_pixels() else (image.pixels, None)
-        if self._curves is not None:
-            clean = self._curves.steady(number, clean)
-        return Frame(image, clean, bad)
+        frame = Frame.of(image)
+        return frame if self._curves is None else replace(frame, clean=self._curves.steady(number, frame.clean))
 
     def _load_weights(self, masks: Masks, number: int) -> Array:
         self._hashes.of(masks.path(number))

@@ -7,16 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from wetgate import __version__
 from wetgate.errors import WetgateError
 from wetgate.images import Sink, Source, format_frames
 from wetgate.inference.curves import Curves, as_lists
+from wetgate.inference.frames import SOFTWARE
 from wetgate.inference.reading import Hashes, Masks
 from wetgate.inference.summary import FrameResult
 from wetgate.records import change_maps, receipts
 from wetgate.records.canonical import record_hash
-
-SOFTWARE = f"wetgate {__version__}"
 
 
 class Requests:

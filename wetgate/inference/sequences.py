@@ -7,7 +7,6 @@ hash are left as they are; all others are made anew. A video is one file and is 
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -21,15 +20,14 @@ from wetgate.errors import WetgateError
 from wetgate.images import Image, Sink, Source, format_frames, guess_encoding
 from wetgate.images.opening import VIDEO_SUFFIXES
 from wetgate.inference.curves import Curves
-from wetgate.inference.pixels import colourfulness, compose
+from wetgate.inference.frames import marks, restore_frame
 from wetgate.inference.reading import Hashes, Masks, Unreadable, WindowReader, window_of
-from wetgate.inference.requests import SOFTWARE, Requests
+from wetgate.inference.requests import Requests
 from wetgate.inference.session import Session
 from wetgate.inference.summary import FrameResult, notes, summarise
 from wetgate.inference.tiles import Restorer
 from wetgate.inference.writing import WriteQueue
 from wetgate.records import change_maps, receipts
-from wetgate.records.canonical import record_hash
 
 FLIGHT_BYTES = 256 << 20
 """What the frames read ahead may hold, and what the frames waiting to be written were read from."""
@@ -195,25 +193,18 @@ class _Run:
         """Compute a frame; calling what is returned writes it."""
         window, weights = reader.read(index)
         middle = window[len(window) // 2]
-        image, scan = middle.image, middle.image.pixels
-        restored, coverage = restorer.restore([loaded.clean for loaded in window])
-        colour = colourfulness(restored) if image.mono else 0.0
-        unusable = compose(scan, restored, bad=middle.bad, weights=weights, mono=image.mono)
-        if unusable * 3 == scan.size:
-            raise WetgateError(
-                f"The model gave no number for any pixel of frame {frame}: it is broken, train it again."
-            )
+        restored = restore_frame(window, weights, restorer, f"frame {frame}")
         result: FrameResult = {
             "device": self.session.device,
             "bad_pixels": 0 if middle.bad is None else int(middle.bad.sum()),
-            "unusable_pixels": unusable,
-            "stated_encoding": guess_encoding(image.header),
+            "unusable_pixels": restored.unusable,
+            "stated_encoding": guess_encoding(middle.image.header),
         }
-        if coverage is not None:
-            result["coverage"] = float(coverage.mean(dtype=np.float64))
-        if colour > _VISIBLE_COLOUR:
-            result["colour_dropped"] = colour
-        return lambda: (frame, self._write(frame, image, restored, result))
+        if restored.coverage is not None:
+            result["coverage"] = float(restored.coverage.mean(dtype=np.float64))
+        if restored.colour > _VISIBLE_COLOUR:
+            result["colour_dropped"] = restored.colour
+        return lambda: (frame, self._write(frame, middle.image, restored.pixels, result))
 
     def _write(self, frame: int, image: Image, restored: Array, result: FrameResult) -> FrameResult:
         result["change"] = change_maps.figures(image.pixels, restored)
@@ -229,21 +220,10 @@ class _Run:
         """``image`` with what an EXR frame says about its making."""
         if self.sink.path(frame).suffix.lower() != ".exr":
             return image
-        card = self.session.card
         path = self.source.path(frame)
-        marks = {
-            "wetgate:software": SOFTWARE,
-            "wetgate:model_sha256": self.session.model_sha256,
-            "wetgate:recipe": card.recipe or None,
-            "wetgate:encoding": card.encoding or None,
-            "wetgate:record_sha256": record_hash(card.record) if card.record else None,
-            "wetgate:digital_source_type": card.record.get("digital_source_type"),
-            "wetgate:source_file": path.name,
-            "wetgate:source_frame": frame,
-            "wetgate:source_sha256": self._hashes.of(path),
-            "wetgate:exposure_curve": None if self._curves is None else json.dumps(self._curves.of(frame)),
-        }
-        return replace(image, header=image.header.with_attributes(marks))
+        curve = None if self._curves is None else self._curves.of(frame)
+        said = marks(self.session.card, self.session.model_sha256, path, self._hashes.of(path), frame, curve)
+        return replace(image, header=image.header.with_attributes(said))
 
 
 def chosen(source: Source, frames: Sequence[int] | None) -> list[int]:

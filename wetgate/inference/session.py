@@ -95,24 +95,27 @@ class Session:
             "Install the GPU version and an NVIDIA driver, or choose --device cpu."
         )
 
-    def run(self, frames: Array) -> tuple[Array, Array | None]:
+    def run(self, frames: Array, stop: Stop | None = None) -> tuple[Array, Array | None]:
         """Restore a batch of windows.
 
         Args:
             frames: float32 [N, 3*(2r+1), H, W], oldest frame first, in the card's encoding, finite.
+            stop: ends the computation from another thread.
 
         Returns:
             restored float32 [N, 3, H, W], and coverage float32 [N, 1, H, W] or None.
 
         Raises:
+            Stopped: ``stop`` was requested.
             OutOfMemory: the batch does not fit the memory budget.
             WetgateError: the model fails on this size, or returns another shape than it promised.
             ValueError: ``frames`` has another shape or type.
         """
         self._check(frames)
         batch, _, height, width = frames.shape
-        with self._explained(width, height):
-            outputs = self._session.run(list(self._outputs), {self._input: np.ascontiguousarray(frames)})
+        feed = {self._input: np.ascontiguousarray(frames)}
+        with self._explained(width, height, stop):
+            outputs = self._session.run(list(self._outputs), feed, stop.options if stop else None)
         for name, array, depth in zip(self._outputs, outputs, (3, 1), strict=False):
             if array.shape != (batch, depth, height, width) or array.dtype != np.float32:
                 raise WetgateError(
@@ -143,7 +146,7 @@ class Session:
         if any(array.dtype != np.float32 or array.size != depth * height * width for array, depth in outputs):
             raise ValueError(f"results must be float32 for {width}x{height} pixels")
         if self.card.foreign:  # what it promises of its output's size is nothing to bind memory to
-            restored[...] = self.run(frames)[0][0]
+            restored[...] = self.run(frames, stop)[0][0]
             return
         binding = self._session.io_binding()
         binding.bind_input(self._input, "cpu", 0, np.float32, frames.shape, frames.ctypes.data)
@@ -163,7 +166,7 @@ class Session:
             raise ValueError(f"frames must be float32 [N, {channels}, H, W], not {frames.dtype} {list(frames.shape)}")
 
     @contextlib.contextmanager
-    def _explained(self, width: int, height: int, stop: Stop | None = None) -> Iterator[None]:
+    def _explained(self, width: int, height: int, stop: Stop | None) -> Iterator[None]:
         """Raise what onnxruntime says about a picture of this size as a sentence."""
         try:
             yield
@@ -179,6 +182,11 @@ class Session:
             raise WetgateError(
                 f"{self._path} failed on a picture of {width}x{height} pixels: {_first_line(error)}"
             ) from error
+
+
+def cuda_is_offered() -> bool:
+    """Whether this onnxruntime was built with CUDA; whether that works here, only a session knows."""
+    return _PROVIDERS["cuda"] in _offered()
 
 
 def _load(path: os.PathLike[str], data: bytes, device: str, bounded: bool) -> ort.InferenceSession | None:

@@ -8,6 +8,7 @@ rounding, since cuDNN chooses its sums by size.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,14 @@ Array = NDArray[np.float32]
 FIRST_SIDE = 1536
 """Pixels on a side of the first tiles tried; a third less each time until the session's memory budget holds them."""
 SMALLEST_SIDE = 32
+
+
+@dataclass
+class Effort:
+    """What a frame took: its tiles, and the seconds inside the model."""
+
+    tiles: int = 0
+    model_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -79,28 +88,30 @@ class Restorer:
         self._side = tile or FIRST_SIDE
         self._fixed = tile is not None
 
-    def restore(self, window: Sequence[Array]) -> tuple[Array, Array | None]:
+    def restore(self, window: Sequence[Array], stop: Stop | None = None) -> tuple[Array, Array | None]:
         """Restore the middle frame of ``window``.
 
         Args:
             window: 2r+1 frames float32 [H, W, 3], oldest first, all of one size, finite.
+            stop: ends the computation from another thread.
 
         Returns:
             restored float32 [H, W, 3], and coverage float32 [H, W] or None.
 
         Raises:
+            Stopped: ``stop`` was requested.
             OutOfMemory: even the smallest tile (or the given one) does not fit.
             WetgateError: the model failed; see :meth:`Session.run`.
         """
         height, width = window[0].shape[:2]
         restored = np.empty((height, width, 3), np.float32)
         coverage = np.empty((height, width), np.float32) if self.session.gives_coverage else None
-        self.restore_into([frame.transpose(2, 0, 1) for frame in window], restored.transpose(2, 0, 1), coverage)
+        self.restore_into([frame.transpose(2, 0, 1) for frame in window], restored.transpose(2, 0, 1), coverage, stop)
         return restored, coverage
 
     def restore_into(
         self, window: Sequence[Array], restored: Array, coverage: Array | None, stop: Stop | None = None
-    ) -> int:
+    ) -> Effort:
         """Restore the middle frame of a window of planes, in place.
 
         Args:
@@ -111,7 +122,7 @@ class Restorer:
             stop: ends the computation from another thread.
 
         Returns:
-            the number of tiles.
+            what it took.
 
         Raises:
             Stopped: ``stop`` was requested.
@@ -125,9 +136,9 @@ class Restorer:
                     raise
                 self._side = self._side * 2 // 3
 
-    def _in_tiles(self, window: Sequence[Array], restored: Array, coverage: Array | None, stop: Stop | None) -> int:
+    def _in_tiles(self, window: Sequence[Array], restored: Array, coverage: Array | None, stop: Stop | None) -> Effort:
         height, width = restored.shape[1:]
-        count = 0
+        effort = Effort()
         for rows, columns in self._grid(height, width):
             if stop is not None and stop.requested:
                 raise Stopped("The computation was stopped before it was done.")
@@ -138,12 +149,14 @@ class Restorer:
             inner = (rows.kept_of_read, columns.kept_of_read)
             size = frames.shape[1:]
             whole = [_own_or_new(target, size) for target in targets]
+            started = time.perf_counter()
             self.session.run_into(frames, whole[0], whole[1] if coverage is not None else None, stop)
+            effort.model_s += time.perf_counter() - started
             for target, tile in zip(targets, whole, strict=True):
                 if tile is not target:
                     target[...] = tile[..., *inner]
-            count += 1
-        return count
+            effort.tiles += 1
+        return effort
 
     def _grid(self, height: int, width: int) -> Iterator[tuple[Span, Span]]:
         card = self.session.card

@@ -16,7 +16,7 @@ import io
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from wetgate import __version__
 from wetgate.errors import WetgateError
-from wetgate.files import make_folder, write_json
+from wetgate.files import make_folder, sha256, write_json
 from wetgate.inference.curves import STILL, Curve, Curves, as_curve, as_lists
 from wetgate.onnx_model import ModelCard
 from wetgate.pairing.prepare import Pictures, glance, prepare, without_logos
@@ -475,7 +475,7 @@ class _Training:
         export(
             self.run.folder / "model_fp16.onnx",
             lambda ops, frames: forward(ops, frames, model),
-            self._card(model, "context"),
+            replace(self._card(model, "context"), half_of=sha256(self.run.model)),
             half=True,
         )
         chosen = {

@@ -1,0 +1,131 @@
+"""Models as the inference server holds them: each file read once, each session loaded once, new files noticed."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wetgate.errors import WetgateError
+from wetgate.inference.session import Session, cuda_is_offered
+from wetgate.inference.tiles import Restorer
+from wetgate.onnx_model import ModelCard, open_model
+
+KEPT_SESSIONS = 4
+"""Of several models in turn, so many stay loaded."""
+KEPT_CARDS = 64
+
+_HALF = "_fp16"
+
+Version = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Described:
+    """A model file that passed every check: what it says, its hash, and whether it gives coverage."""
+
+    card: ModelCard
+    sha256: str
+    gives_coverage: bool
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model on a device.
+
+    Attributes:
+        restorer: runs it.
+        sha256: hash of the file that was asked for.
+        bits: of the network's arithmetic: 32, or 16 where the 16-bit variant runs in its place.
+    """
+
+    restorer: Restorer
+    sha256: str
+    bits: int
+
+    @property
+    def device(self) -> str:
+        """Where it really runs: "cpu" or "cuda"."""
+        return self.restorer.session.device
+
+
+class Models:
+    """The models in use. A file that was replaced is loaded anew; methods may be called from several threads."""
+
+    def __init__(self) -> None:
+        self._cards: OrderedDict[Path, tuple[Version, Described | str]] = OrderedDict()
+        self._sessions: OrderedDict[tuple[Path, str], tuple[Version, Loaded]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def describe(self, path: Path) -> Described:
+        """What the file says now; a refusal, too, is remembered until the file changes.
+
+        Raises:
+            WetgateError: as :func:`wetgate.onnx_model.open_model`.
+        """
+        version = _version(path)
+        with self._lock:
+            known = self._cards.get(path)
+        if known is None or known[0] != version:
+            try:
+                model = open_model(path)
+                known = version, Described(model.card, model.sha256, len(model.outputs) > 1)
+            except WetgateError as error:
+                known = version, str(error)
+            with self._lock:
+                self._cards[path] = known
+                _forget_oldest(self._cards, path, KEPT_CARDS)
+        if isinstance(known[1], str):
+            raise WetgateError(known[1])
+        return known[1]
+
+    def load(self, path: Path, device: str) -> Loaded:
+        """The model on ``device``; on a GPU its 16-bit variant, where ``MODEL_fp16.onnx`` beside it is that.
+
+        Raises:
+            WetgateError: as :class:`Session`.
+        """
+        version = _version(path)
+        with self._lock:
+            for key in [key for key, (known, _) in self._sessions.items() if key[0] == path and known != version]:
+                del self._sessions[key]  # before the next one takes memory, too
+            found = self._sessions.get((path, device))
+        loaded = found[1] if found else self._load(path, device)
+        with self._lock:
+            for name in (device, loaded.device):  # "auto" comes to one of the others
+                self._sessions[path, name] = version, loaded
+                _forget_oldest(self._sessions, (path, name), 2 * KEPT_SESSIONS)
+        return loaded
+
+    def loaded(self) -> list[tuple[Path, Loaded]]:
+        """What is loaded, the longest unused first."""
+        with self._lock:
+            return [(path, loaded) for (path, name), (_, loaded) in self._sessions.items() if name == loaded.device]
+
+    def _load(self, path: Path, device: str) -> Loaded:
+        described = self.describe(path)
+        if device != "cpu" and cuda_is_offered():
+            half = path.with_name(path.stem + _HALF + path.suffix)
+            with contextlib.suppress(WetgateError):
+                if self.describe(half).card.half_of == described.sha256:
+                    return Loaded(Restorer(Session(half, "cuda")), described.sha256, 16)
+        session = Session(path, device)
+        return Loaded(Restorer(session), session.model_sha256, 32)
+
+
+def _version(path: Path) -> Version:
+    """Tells a file from one that replaced it; zeros where there is none."""
+    try:
+        state = path.stat()
+    except OSError:
+        return 0, 0, 0
+    return state.st_mtime_ns, state.st_size, state.st_ino
+
+
+def _forget_oldest(kept: OrderedDict[Any, Any], latest: Any, most: int) -> None:
+    kept.move_to_end(latest)
+    while len(kept) > most:
+        kept.popitem(last=False)
