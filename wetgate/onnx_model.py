@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -210,7 +211,10 @@ def local_paths_in(data: bytes) -> list[str]:
 
 def _read(path: Path) -> bytes:
     try:
-        if path.stat().st_size > MAX_BYTES:
+        state = path.stat()
+        if not stat.S_ISREG(state.st_mode) and not path.is_dir():
+            raise WetgateError(f"{path} is no file (a device or a pipe). Name the .onnx file.")
+        if state.st_size > MAX_BYTES:
             raise WetgateError(f"{path} is larger than 2 GB, which no ONNX file can be. Check what it is.")
         data = path.read_bytes()
     except FileNotFoundError as error:

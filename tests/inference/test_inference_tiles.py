@@ -42,27 +42,27 @@ def test_tiles_equal_the_whole_frame_bit_for_bit(deep, height, width, tile):
     session = Session(deep, "cpu")
     frame = frame_of(height, width)
     whole, _ = session.run(np.ascontiguousarray(frame.transpose(2, 0, 1))[None])
-    tiled, _ = Restorer(session, tile).restore([frame])
+    tiled, *_ = Restorer(session, tile).restore([frame])
     assert np.array_equal(tiled, whole[0].transpose(1, 2, 0))
 
 
 def test_too_small_a_halo_would_show(save_model):
     session = Session(save_model(encoder_decoder(halo=0)), "cpu")
     frame = frame_of(96, 96)
-    whole, _ = Restorer(session).restore([frame])
-    tiled, _ = Restorer(session, 32).restore([frame])
+    whole, *_ = Restorer(session).restore([frame])
+    tiled, *_ = Restorer(session, 32).restore([frame])
     assert not np.array_equal(tiled, whole)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 2), (3, 1), (5, 7)])
 def test_tiny_frames(deep, size):
-    restored, coverage = Restorer(Session(deep, "cpu")).restore([frame_of(*size)])
+    restored, coverage, _ = Restorer(Session(deep, "cpu")).restore([frame_of(*size)])
     assert restored.shape == (*size, 3)
     assert coverage is None
 
 
 def test_coverage_comes_as_one_plane(gain):
-    _restored, coverage = Restorer(Session(gain(coverage=True), "cpu"), 16).restore([frame_of(30, 50)])
+    _restored, coverage, _ = Restorer(Session(gain(coverage=True), "cpu"), 16).restore([frame_of(30, 50)])
     assert coverage is not None and coverage.shape == (30, 50)
     assert (coverage == 0.75).all()
 
@@ -79,14 +79,14 @@ from wetgate.inference.tiles import Restorer
 model = Session({str(path)!r}, "cpu")
 frame = np.random.default_rng(0).random((500, 700, 3), dtype=np.float32)
 restorer = Restorer(model)
-restored, _ = restorer.restore([frame])
+restored, *_ = restorer.restore([frame])
 assert 32 <= restorer._side < 700, restorer._side
 np.save({str(tmp_path / "tiled.npy")!r}, restored)
 try:
     Restorer(model, 690).restore([frame])
 except OutOfMemory as error:
     print(error)
-again, _ = Restorer(model, 64).restore([frame])
+again, *_ = Restorer(model, 64).restore([frame])
 assert np.array_equal(again, restored)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

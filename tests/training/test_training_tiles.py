@@ -24,7 +24,7 @@ def test_tiles_equal_the_whole_frame_bit_for_bit(make_model, save_color_model, p
     scan = noisy(157, 203)
     whole = session.run(scan.transpose(2, 0, 1)[None])[0][0].transpose(1, 2, 0)
     for tile in (16, 72):
-        tiled, _ = Restorer(session, tile).restore([scan])
+        tiled, *_ = Restorer(session, tile).restore([scan])
         assert np.array_equal(tiled, whole), np.abs(tiled - whole).max()
 
 

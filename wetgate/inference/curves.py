@@ -158,12 +158,27 @@ def kept(folder: Path, source: Source, encoding: str, measure: Callable[[], Curv
         WetgateError: ``folder`` cannot be written, or ``measure`` fails.
     """
     path = folder / f"curves-{encoding}-{identity(source)}.json"
-    with contextlib.suppress(OSError, ValueError, WetgateError):
-        return Curves.from_json(json.loads(path.read_text("utf-8")))
+    with contextlib.suppress(WetgateError):
+        return load_curves(path)
     curves = measure()
     make_folder(folder)
     write_bytes(path, curves.dumps().encode())
     return curves
+
+
+def load_curves(path: Path) -> Curves:
+    """The curves that :func:`kept` left in a file.
+
+    Raises:
+        WetgateError: it is missing, damaged or of another schema.
+    """
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise WetgateError(f"The exposure curves {path} do not exist. Check the path.") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise WetgateError(f"{path} holds no exposure curves that can be read: measure them again.") from error
+    return Curves.from_json(value)
 
 
 def as_lists(curve: Curve) -> list[list[float]]:

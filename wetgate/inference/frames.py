@@ -17,7 +17,7 @@ from wetgate.images import Image
 from wetgate.inference.curves import Curve
 from wetgate.inference.pixels import colourfulness, compose, fill_bad
 from wetgate.inference.session import Stop
-from wetgate.inference.tiles import Restorer
+from wetgate.inference.tiles import Effort, Restorer
 from wetgate.onnx_model import ModelCard
 from wetgate.records.canonical import record_hash
 
@@ -57,12 +57,14 @@ class Restored:
         coverage: float32 [H, W], or None where the model gives none.
         unusable: how many pixels the model gave no number for.
         colour: the most colour that a scan of one channel lost; see :func:`colourfulness`.
+        effort: what it took.
     """
 
     pixels: Array
     coverage: Array | None
     unusable: int
     colour: float
+    effort: Effort
 
 
 def restore_frame(
@@ -83,12 +85,12 @@ def restore_frame(
     """
     middle = window[len(window) // 2]
     scan, mono = middle.image.pixels, middle.image.mono
-    pixels, coverage = restorer.restore([frame.clean for frame in window], stop)
+    pixels, coverage, effort = restorer.restore([frame.clean for frame in window], stop)
     colour = colourfulness(pixels) if mono else 0.0
     unusable = compose(scan, pixels, bad=middle.bad, weights=weights, mono=mono)
     if unusable * 3 == scan.size:
         raise WetgateError(f"The model gave no number for any pixel of {name}: it is broken, train it again.")
-    return Restored(pixels, coverage, unusable, colour)
+    return Restored(pixels, coverage, unusable, colour, effort)
 
 
 def marks(

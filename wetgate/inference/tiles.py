@@ -88,7 +88,7 @@ class Restorer:
         self._side = tile or FIRST_SIDE
         self._fixed = tile is not None
 
-    def restore(self, window: Sequence[Array], stop: Stop | None = None) -> tuple[Array, Array | None]:
+    def restore(self, window: Sequence[Array], stop: Stop | None = None) -> tuple[Array, Array | None, Effort]:
         """Restore the middle frame of ``window``.
 
         Args:
@@ -96,7 +96,7 @@ class Restorer:
             stop: ends the computation from another thread.
 
         Returns:
-            restored float32 [H, W, 3], and coverage float32 [H, W] or None.
+            restored float32 [H, W, 3], coverage float32 [H, W] or None, and what it took.
 
         Raises:
             Stopped: ``stop`` was requested.
@@ -106,8 +106,9 @@ class Restorer:
         height, width = window[0].shape[:2]
         restored = np.empty((height, width, 3), np.float32)
         coverage = np.empty((height, width), np.float32) if self.session.gives_coverage else None
-        self.restore_into([frame.transpose(2, 0, 1) for frame in window], restored.transpose(2, 0, 1), coverage, stop)
-        return restored, coverage
+        planes = [frame.transpose(2, 0, 1) for frame in window]
+        effort = self.restore_into(planes, restored.transpose(2, 0, 1), coverage, stop)
+        return restored, coverage, effort
 
     def restore_into(
         self, window: Sequence[Array], restored: Array, coverage: Array | None, stop: Stop | None = None

@@ -1,0 +1,220 @@
+"""What the inference server does for a request: pixels or files in, pixels or files out. No sockets here."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wetgate.errors import WetgateError
+from wetgate.files import make_folder
+from wetgate.images import Image, read_image, write_image
+from wetgate.inference.curves import load_curves
+from wetgate.inference.frames import Frame, marks, restore_frame
+from wetgate.inference.frames import Restored as RestoredFrame
+from wetgate.inference.models import Described, Loaded, Models
+from wetgate.inference.pixels import fill_bad, matte
+from wetgate.inference.session import OutOfMemory, Stop, Stopped
+from wetgate.inference.tiles import Effort
+from wetgate.records.receipts import file_hash
+from wetgate.service.protocol import Code, Device, Model, Render, RenderFile, Restored
+
+ALIGNMENT = 64
+"""Offsets in a memory are multiples of so many bytes."""
+
+DEVICE_NAMES = {Device.AUTO: "auto", Device.CPU: "cpu", Device.CUDA: "cuda"}
+_STEADY = (
+    "It was trained on a steadied scan: name the scan's exposure curves, or the colours follow the flicker that stays."
+)
+
+Array = NDArray[np.float32]
+Turn = Callable[[Callable[[], RestoredFrame]], RestoredFrame]
+"""Runs what computes when the device's turn comes, and gives its result."""
+
+
+class Refusal(WetgateError):
+    """Why a request is not done: ``code`` for programs, a sentence for the artist."""
+
+    def __init__(self, code: Code, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+def describe(models: Models, model: str) -> Model:
+    """Answer DESCRIBE.
+
+    Raises:
+        Refusal: the model cannot be used.
+    """
+    described = _described(models, model)
+    card = described.card
+    settings = card.record.get("settings")
+    steady = isinstance(settings, dict) and bool(settings.get("steady"))
+    return Model(
+        radius=card.radius,
+        gives_coverage=described.gives_coverage,
+        halo=card.halo,
+        sha256=described.sha256,
+        recipe=card.recipe,
+        encoding=card.encoding,
+        colour_space=card.colour_space,
+        protected=card.protected,
+        producer=card.producer,
+        limits="\n".join([*card.limits, *([_STEADY] if steady else [])]),
+    )
+
+
+def render(models: Models, request: Render, memory: memoryview, stop: Stop) -> Restored:
+    """Answer RENDER, in ``memory``.
+
+    Raises:
+        Refusal: it cannot be done, or ``stop`` was requested.
+    """
+    started = time.perf_counter()
+    loaded = _loaded(models, request.model, request.device, len(request.numbers))
+    height, width = request.height, request.width
+    plane = height * width * 4
+    parts = [(request.input, 3 * len(request.numbers)), (request.output, 3)]
+    if request.coverage is not None:
+        parts.append((request.coverage, 1))
+    _check_parts([(offset, planes * plane) for offset, planes in parts], len(memory))
+    window, restored, *more = (
+        np.frombuffer(memory, np.float32, planes * height * width, offset).reshape(planes, height, width)
+        for offset, planes in parts
+    )
+    coverage = more[0][0] if more and loaded.restorer.session.gives_coverage else None
+    with _refused_as(Code.FAILED):
+        effort = loaded.restorer.restore_into(_clean(window, request), restored, coverage, stop)
+    return _answer(loaded, effort, coverage is not None, started)
+
+
+def render_file(models: Models, request: RenderFile, turn: Turn, stop: Stop) -> Restored:
+    """Answer RENDER_FILE: the picture is written whole or not at all, as ``wetgate apply`` writes it.
+
+    Raises:
+        Refusal: it cannot be done, or ``stop`` was requested.
+    """
+    loaded = _loaded(models, request.model, request.device, len(request.scans))
+    output = Path(request.output)
+    scans = [Path(scan) for scan in request.scans]
+    middle = scans[len(scans) // 2]
+    with _refused_as(Code.FILE):
+        _check_files([output, *scans], middle)
+        images = {scan: read_image(scan) for scan in dict.fromkeys(scans)}
+        frames = {scan: Frame.of(image) for scan, image in images.items()}
+        _check_sizes(images)
+        weights = matte(read_image(request.mask), images[middle].size) if request.mask else None
+        source_sha256 = file_hash(middle)
+    started = time.perf_counter()
+    window = [frames[scan] for scan in scans]
+    with _refused_as(Code.FAILED):
+        restored = turn(lambda: restore_frame(window, weights, loaded.restorer, middle.name, stop))
+    with _refused_as(Code.FILE):
+        image = images[middle]
+        if output.suffix.lower() == ".exr":
+            said = marks(loaded.restorer.session.card, loaded.sha256, middle, source_sha256, None, None)
+            image = replace(image, header=image.header.with_attributes(said))
+        make_folder(output.parent)
+        write_image(output, restored.pixels, like=image.header, alpha=image.alpha)
+    return _answer(loaded, restored.effort, False, started)
+
+
+def _described(models: Models, model: str) -> Described:
+    if not Path(model).is_absolute():
+        raise Refusal(Code.MODEL, f"'{model}' is no absolute path of a model file: choose the file again.")
+    with _refused_as(Code.MODEL):
+        return models.describe(Path(model))
+
+
+def _loaded(models: Models, model: str, device: Device, frames: int) -> Loaded:
+    """The model on its device.
+
+    Raises:
+        Refusal: it cannot be used, does not load there, or looks at another number of frames.
+    """
+    _described(models, model)
+    with _refused_as(Code.FAILED):
+        loaded = models.load(Path(model), DEVICE_NAMES[device])
+    wanted = 2 * loaded.restorer.session.card.radius + 1
+    if frames != wanted:
+        raise Refusal(Code.WINDOW, f"{model} looks at {wanted} frames at a time, but {frames} were given.")
+    return loaded
+
+
+def _check_parts(parts: Sequence[tuple[int, int]], size: int) -> None:
+    """Each (offset, bytes) must lie in a memory of ``size`` bytes, aligned, apart from the others."""
+    end = 0
+    for offset, length in sorted(parts):
+        if offset % ALIGNMENT or offset < end or offset + length > size:
+            raise Refusal(Code.MEMORY, f"The parts of a frame do not lie in order in their {size} bytes of memory.")
+        end = offset + length
+
+
+def _clean(window: Array, request: Render) -> list[Array]:
+    """The window as the model may see it: numbers everywhere, at a steady exposure. ``window`` itself stays."""
+    if not request.may_hold_nan and not request.curves:
+        return [window]
+    curves = load_curves(Path(request.curves)) if request.curves else None
+    frames = []
+    for index, number in enumerate(request.numbers):
+        pixels = window[3 * index : 3 * index + 3].transpose(1, 2, 0)
+        if request.may_hold_nan:
+            pixels, _ = fill_bad(pixels)
+        if curves is not None:
+            pixels = curves.steady(number, pixels)
+        frames.append(pixels.transpose(2, 0, 1))
+    return frames
+
+
+def _check_files(paths: Sequence[Path], middle: Path) -> None:
+    for path in paths:
+        if not path.is_absolute():
+            raise WetgateError(f"'{path}' is no absolute path: name the file with its folders.")
+    output = paths[0]
+    if output.resolve().parent == middle.resolve().parent:
+        raise WetgateError(
+            f"{output} lies in the scan's folder {middle.parent}, where nothing is written; choose another folder."
+        )
+
+
+def _check_sizes(images: dict[Path, Image]) -> None:
+    (first, image), *others = images.items()
+    for path, other in others:
+        if other.size != image.size:
+            raise WetgateError(
+                f"{path} is {other.size[0]} x {other.size[1]}, but {first.name} is {image.size[0]} x {image.size[1]}; "
+                "all frames of a sequence must have one size."
+            )
+
+
+def _answer(loaded: Loaded, effort: Effort, coverage: bool, started: float) -> Restored:
+    return Restored(
+        device=Device.CUDA if loaded.device == "cuda" else Device.CPU,
+        bits=loaded.bits,
+        coverage=coverage,
+        tiles=effort.tiles,
+        model_us=round(effort.model_s * 1e6),
+        total_us=round((time.perf_counter() - started) * 1e6),
+        sha256=loaded.sha256,
+    )
+
+
+@contextlib.contextmanager
+def _refused_as(code: Code) -> Iterator[None]:
+    """Raise what goes wrong inside as a :class:`Refusal`: of ``code``, where nothing more exact is known."""
+    try:
+        yield
+    except Refusal:
+        raise
+    except Stopped as error:
+        raise Refusal(Code.CANCELLED, str(error)) from error
+    except (OutOfMemory, MemoryError) as error:
+        sentence = str(error) or "There is not enough memory for a picture of this size."
+        raise Refusal(Code.OUT_OF_MEMORY, sentence) from error
+    except WetgateError as error:
+        raise Refusal(code, str(error)) from error
