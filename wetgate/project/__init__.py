@@ -4,7 +4,7 @@ Standard library only, Python 3.9+.
 """
 
 from wetgate.project.pairs import Pair, PairDraft
-from wetgate.project.processes import process_start, start_detached
+from wetgate.project.processes import detached, process_start, start_detached
 from wetgate.project.restoration import Restoration, create_restoration, open_restoration
 from wetgate.project.runs import COMMANDS, Run
 from wetgate.project.schema import ENCODINGS, RECIPES, STATES
@@ -19,6 +19,7 @@ __all__ = [
     "Restoration",
     "Run",
     "create_restoration",
+    "detached",
     "open_restoration",
     "process_start",
     "start_detached",

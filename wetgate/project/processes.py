@@ -29,7 +29,12 @@ def clean_environment() -> dict[str, str]:
 
 
 def start_detached(arguments: Sequence[str], log_path: str | os.PathLike[str]) -> int:
-    """Start a process that goes on when this one, its window or its terminal ends; return its process id.
+    """:func:`detached` for who needs the process id only."""
+    return detached(arguments, log_path).pid
+
+
+def detached(arguments: Sequence[str], log_path: str | os.PathLike[str]) -> subprocess.Popen[bytes]:
+    """Start a process that goes on when this one, its window or its terminal ends.
 
     It runs in a session of its own with no standard input; what it prints is appended to ``log_path``.
     It is reaped as soon as it ends, so it never stays behind as a zombie.
@@ -48,7 +53,7 @@ def start_detached(arguments: Sequence[str], log_path: str | os.PathLike[str]) -
         except OSError as error:
             raise WetgateError(f"{arguments[0]} cannot be started: {error.strerror or error}.") from error
     threading.Thread(target=process.wait, name=f"reap-{process.pid}", daemon=True).start()
-    return process.pid
+    return process
 
 
 def _popen_detached(arguments: list[str], output: int) -> subprocess.Popen[bytes]:
