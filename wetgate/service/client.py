@@ -310,6 +310,8 @@ class Client:
             self._send(Cancel(request), self._last_request)
 
     def _send(self, message: Message, request: int, descriptor: int | None = None) -> None:
+        if self._channel.fileno() < 0:
+            raise ServerGone(_ENDED)
         try:
             data = self._connection.send(message, request)
         except LocalProtocolError as error:
