@@ -1,8 +1,8 @@
 """A model file as TorchScript, for programs that run libtorch: Nuke's own Inference node, from Nuke 14 on.
 
 The graph is rebuilt as a torch module whose constants are buffers, and traced; heights and widths stay free. It is
-traced and not scripted, for libtorch 1.12 cannot read what a newer torch scripts; and not frozen, for frozen weights stay
-behind when a program moves the model to its GPU. What is written was read back and answers as the ONNX file does.
+traced and not scripted, for libtorch 1.12 cannot read what a newer torch scripts; and not frozen, for frozen weights
+stay behind when a program moves the model to its GPU. What is written was read back and answers as the ONNX file does.
 """
 
 from __future__ import annotations
@@ -42,11 +42,58 @@ _TRACED_AT = (32, 48)
 _OLDEST_OPSET, _NEWEST_OPSET = 13, 21
 
 OF_TORCH_1_12 = frozenset(
-    "Int.Tensor _convolution abs add.Tensor amax amin avg_pool2d batch_norm cat chunk div.Tensor elu erf exp "
-    "floor_divide instance_norm leaky_relu log max_pool2d maximum mean.dim minimum mul.Tensor neg pad permute "
-    "pixel_shuffle pow.Tensor_Scalar pow.Tensor_Tensor reciprocal relu remainder.Scalar remainder.Tensor "
-    "add.Scalar sub.Scalar mul.Scalar reshape rsub.Scalar sigmoid size.int slice.Tensor softmax.int softplus "
-    "split_with_sizes sqrt sub.Tensor sum.dim_IntList tanh upsample_bilinear2d.vec upsample_nearest2d.vec".split()
+    [
+        "Int.Tensor",
+        "_convolution",
+        "abs",
+        "add.Scalar",
+        "add.Tensor",
+        "amax",
+        "amin",
+        "avg_pool2d",
+        "batch_norm",
+        "cat",
+        "chunk",
+        "div.Tensor",
+        "elu",
+        "erf",
+        "exp",
+        "floor_divide",
+        "instance_norm",
+        "leaky_relu",
+        "log",
+        "max_pool2d",
+        "maximum",
+        "mean.dim",
+        "minimum",
+        "mul.Scalar",
+        "mul.Tensor",
+        "neg",
+        "pad",
+        "permute",
+        "pixel_shuffle",
+        "pow.Tensor_Scalar",
+        "pow.Tensor_Tensor",
+        "reciprocal",
+        "relu",
+        "remainder.Scalar",
+        "remainder.Tensor",
+        "reshape",
+        "rsub.Scalar",
+        "sigmoid",
+        "size.int",
+        "slice.Tensor",
+        "softmax.int",
+        "softplus",
+        "split_with_sizes",
+        "sqrt",
+        "sub.Scalar",
+        "sub.Tensor",
+        "sum.dim_IntList",
+        "tanh",
+        "upsample_bilinear2d.vec",
+        "upsample_nearest2d.vec",
+    ]
 )
 """What a trace may call: the aten operators, with their overloads, that libtorch 1.12.1 has as well."""
 
