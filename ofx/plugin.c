@@ -1,0 +1,73 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "plugin.h"
+
+#ifdef _WIN32
+#define EXPORT __declspec(dllexport)
+#else
+#define EXPORT __attribute__((visibility("default")))
+#endif
+
+static void set_host(OfxHost *given) { host.host = given; }
+
+static OfxStatus act(const char *action, const void *handle, OfxPropertySetHandle in, OfxPropertySetHandle out) {
+    OfxImageEffectHandle effect = (OfxImageEffectHandle)(uintptr_t)handle;
+    if (strcmp(action, "OfxActionLoad") == 0) {
+        return host_load() ? kOfxStatOK : kOfxStatErrMissingHostFeature;
+    }
+    if (host.property == NULL) {
+        return kOfxStatErrMissingHostFeature; /* not loaded */
+    }
+    if (strcmp(action, "OfxActionUnload") == 0) {
+        wg_client_end();
+        return kOfxStatOK;
+    }
+    if (strcmp(action, "OfxActionDescribe") == 0) {
+        return describe(effect);
+    }
+    if (strcmp(action, "OfxImageEffectActionDescribeInContext") == 0) {
+        return describe_in_context(effect, in);
+    }
+    if (strcmp(action, "OfxActionCreateInstance") == 0) {
+        return create_instance(effect);
+    }
+    if (strcmp(action, "OfxActionDestroyInstance") == 0) {
+        return destroy_instance(effect);
+    }
+    if (strcmp(action, "OfxActionInstanceChanged") == 0) {
+        return instance_changed(effect, in);
+    }
+    if (strcmp(action, "OfxImageEffectActionGetClipPreferences") == 0) {
+        return clip_preferences(out);
+    }
+    if (strcmp(action, "OfxImageEffectActionGetRegionOfDefinition") == 0) {
+        return region_of_definition(effect, in, out);
+    }
+    if (strcmp(action, "OfxImageEffectActionGetRegionsOfInterest") == 0) {
+        return regions_of_interest(effect, in, out);
+    }
+    if (strcmp(action, "OfxImageEffectActionGetFramesNeeded") == 0) {
+        return frames_needed(effect, in, out);
+    }
+    if (strcmp(action, "OfxImageEffectActionIsIdentity") == 0) {
+        return is_identity(effect, in, out);
+    }
+    if (strcmp(action, "OfxImageEffectActionRender") == 0) {
+        return render(effect, in);
+    }
+    return kOfxStatReplyDefault;
+}
+
+EXPORT int OfxGetNumberOfPlugins(void);
+EXPORT OfxPlugin *OfxGetPlugin(int index);
+
+int OfxGetNumberOfPlugins(void) { return 1; }
+
+OfxPlugin *OfxGetPlugin(int index) {
+    static OfxPlugin plugin = {"OfxImageEffectPluginAPI", 1, WETGATE_ID, 0, 0, set_host, act};
+    char *minor;
+    plugin.pluginVersionMajor = (unsigned)strtoul(WETGATE_VERSION, &minor, 10);
+    plugin.pluginVersionMinor = *minor == '.' ? (unsigned)strtoul(minor + 1, NULL, 10) : 0;
+    return index == 0 ? &plugin : NULL;
+}
