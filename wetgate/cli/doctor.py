@@ -218,6 +218,33 @@ def check_video() -> Iterator[Finding]:
     yield OK, f"FFmpeg reads and writes {', '.join(good)}"
 
 
+def check_node() -> Iterator[Finding]:
+    """Every bundle where hosts look: a host that loads a broken or an old one shows the artist less than this."""
+    from wetgate.errors import WetgateError
+    from wetgate.node import install
+    from wetgate.node.build import BUNDLE, own_platform
+
+    try:
+        own_platform()
+    except WetgateError as error:
+        yield NOTE, str(error)
+        return
+    bundles = [folder / BUNDLE for folder in install.search_path() if (folder / BUNDLE).is_dir()]
+    if not bundles:
+        yield NOTE, "not installed: OpenFX hosts do not find it", "Run `wetgate node install`."
+    for bundle in bundles:
+        try:
+            plugin = install.identify(bundle)
+        except WetgateError as error:
+            yield BAD, str(error)
+            continue
+        command = install.noted_command(bundle)
+        if not os.access(command, os.X_OK):
+            yield NOTE, f"{bundle} starts the server by '{command}', which is not there", "Run `wetgate node install`."
+        else:
+            yield OK, f"{plugin.identifier} {plugin.major}.{plugin.minor} loads from {bundle}"
+
+
 def check_disk() -> Iterator[Finding]:
     for name, folder in (("this folder", Path.cwd()), ("temporary files", Path(tempfile.gettempdir()))):
         free = shutil.disk_usage(folder).free
@@ -238,6 +265,7 @@ CHECKS: dict[str, Callable[[], Iterator[Finding]]] = {
     "Models": check_models,
     "Images": check_images,
     "Video": check_video,
+    "Node": check_node,
     "Disk": check_disk,
 }
 
