@@ -254,18 +254,36 @@ def test_every_operator_has_a_case(save_color_model):
         ([node("Mod", "frames one", fmod=1)], {"one": np.float32(1)}, "operator Mod with fmod 1"),
         ([node("Resize", "frames - twice", mode="cubic")], {"twice": np.float32([1, 1, 1, 1])}, "Resize in mode cubic"),
         ([node("Resize", "frames - all")], {"all": np.float32([1, 2, 1, 1])}, "Resize with scales"),
-        ([node("Pad", "frames pads", "a"), node("Slice", "a zero end one")], {"pads": whole(0, 1, 0, 0, 0, 0, 0, 0)}
-         | {"zero": whole(1), "end": whole(4), "one": whole(1)}, "Pad along other axes"),
-        ([node("Slice", "frames last end axes back")], {"last": whole(-1), "end": whole(-99), "axes": whole(2)}
-         | {"back": whole(-1)}, "Slice backwards"),
+        (
+            [node("Pad", "frames pads", "a"), node("Slice", "a zero end one")],
+            {"pads": whole(0, 1, 0, 0, 0, 0, 0, 0)} | {"zero": whole(1), "end": whole(4), "one": whole(1)},
+            "Pad along other axes",
+        ),
+        (
+            [node("Slice", "frames last end axes back")],
+            {"last": whole(-1), "end": whole(-99), "axes": whole(2)} | {"back": whole(-1)},
+            "Slice backwards",
+        ),
         ([node("Cast", "frames", "a", to=10), node("Cast", "a", to=1)], {}, "Cast to ONNX type 10"),
-        ([node("Shape", "frames", "s"), node("Cast", "s", "f", to=1), node("Slice", "f z o", "g"), node("Mul", "frames g")], {"z": whole(0), "o": whole(1)}, "Cast from whole numbers to float32"),
+        (
+            [
+                node("Shape", "frames", "s"),
+                node("Cast", "s", "f", to=1),
+                node("Slice", "f z o", "g"),
+                node("Mul", "frames g"),
+            ],
+            {"z": whole(0), "o": whole(1)},
+            "Cast from whole numbers to float32",
+        ),
         ([node("Conv", "frames w", auto_pad="SAME_UPPER")], {"w": random(3, 3, 3, 3)}, "Conv with auto_pad SAME_UPPER"),
-        ([node("Mul", "frames t", "a"), node("Where", "b a frames")], {"t": np.float32(2), "b": np.bool_(True)},
-         "uses the operator Where"),
+        (
+            [node("Mul", "frames t", "a"), node("Where", "b a frames")],
+            {"t": np.float32(2), "b": np.bool_(True)},
+            "uses the operator Where",
+        ),
         ([node("Gather", "frames order", axis=1)], {"order": whole(2, 1, 0)}, "Gather on pictures"),
     ],
-)  # fmt: skip
+)
 def test_what_has_no_translation_is_named(save_graph, tmp_path, nodes, constants, sentence):
     path = save_graph(nodes, constants)
     with pytest.raises(WetgateError, match=f"graph.onnx cannot become TorchScript.*{sentence}"):

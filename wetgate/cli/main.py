@@ -29,6 +29,7 @@ VERBS = {
     "prepare": "check and weigh the pairs; accept or reject each with a reason",
     "train": "train a model from the accepted pairs",
     "apply": "run a model over a sequence or a video",
+    "export": "write a model as TorchScript or as a .cube, for other programs",
     "evaluate": "measure a result against the reference or a given truth",
     "status": "show how a training run stands",
     "stop": "stop, pause or resume a training run",
