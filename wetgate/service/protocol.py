@@ -275,7 +275,7 @@ class Connection:
         return left
 
     def _parse(self) -> Event | Pause:
-        if self._arrived and (self._arrived[0][1] <= self._consumed or len(self._arrived) > 2):
+        if self._has_stray():
             raise ValueError("a descriptor came with something else than MEMORY")
         if len(self._buffer) < HEADER.size:
             return self._pause()
@@ -293,6 +293,14 @@ class Connection:
         del self._buffer[:end]
         self._consumed += end
         return event
+
+    def _has_stray(self) -> bool:
+        """Whether a descriptor has arrived that cannot have come with the first byte of a MEMORY of its own."""
+        if not self._arrived:
+            return False
+        reads = [start for start, _, _ in self._arrived]
+        # Of two reads, the first may hold a part of a MEMORY, and the second the rest of it and the next one.
+        return self._arrived[0][1] <= self._consumed or len(reads) > 2 or len(set(reads)) < len(reads)
 
     def _pause(self) -> Pause:
         if not self._at_end:
