@@ -33,6 +33,7 @@ VERBS = {
     "evaluate": "measure a result against the reference or a given truth",
     "status": "show how a training run stands",
     "stop": "stop, pause or resume a training run",
+    "serve": "serve frames to the nodes in Nuke and other hosts",
     "node": "build and install the node for Nuke, Resolve, Natron and other OpenFX hosts",
     "simulate": "decay good footage the way film decays",
     "doctor": "check this installation",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import signal
 import sys
 import time
 from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, Namespace
 from typing import Any
 
+from wetgate.cli.durations import seconds
 from wetgate.cli.progress import Progress
 from wetgate.errors import WetgateError
 from wetgate.project import Restoration, Run, open_restoration, start_detached
@@ -23,13 +23,11 @@ examples:
   wetgate train reel3.wetgate --time 5m --protect luma --detach
   wetgate train reel3.wetgate --resume"""
 
-_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
-
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("folder", metavar="FOLDER", help="the restoration folder")
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--time", type=_duration, metavar="60s", help="how long it may take, in all (default: 60s)")
+    length.add_argument("--time", type=seconds, metavar="60s", help="how long it may take, in all (default: 60s)")
     length.add_argument("--steps", type=_count, metavar="N", help="train N steps instead: the same result every time")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--hold-out", type=int, default=0, metavar="K", help="never train on K of the pairs")
@@ -157,13 +155,6 @@ def _note(status: dict[str, Any]) -> str:
     if status.get("validation") is not None:
         parts.append(f"held-out error {status['validation']:.4f}")
     return ", ".join(parts)
-
-
-def _duration(text: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
-    if not match or float(match[1]) <= 0:
-        raise ArgumentTypeError(f"'{text}' is no length of time: write 60s, 5m or 1h")
-    return float(match[1]) * _UNITS[match[2]]
 
 
 def _count(text: str) -> int:

@@ -22,10 +22,8 @@ from wetgate.inference.pixels import fill_bad, matte
 from wetgate.inference.session import OutOfMemory, Stop, Stopped
 from wetgate.inference.tiles import Effort
 from wetgate.records.receipts import file_hash
+from wetgate.service.layout import check_layout
 from wetgate.service.protocol import Code, Device, Model, Render, RenderFile, Restored
-
-ALIGNMENT = 64
-"""Offsets in a memory are multiples of so many bytes."""
 
 DEVICE_NAMES = {Device.AUTO: "auto", Device.CPU: "cpu", Device.CUDA: "cuda"}
 _STEADY = (
@@ -78,11 +76,12 @@ def render(models: Models, request: Render, memory: memoryview, stop: Stop) -> R
     started = time.perf_counter()
     loaded = _loaded(models, request.model, request.device, len(request.numbers))
     height, width = request.height, request.width
-    plane = height * width * 4
+    problem = check_layout(request, len(memory))
+    if problem:
+        raise Refusal(Code.MEMORY, problem)
     parts = [(request.input, 3 * len(request.numbers)), (request.output, 3)]
     if request.coverage is not None:
         parts.append((request.coverage, 1))
-    _check_parts([(offset, planes * plane) for offset, planes in parts], len(memory))
     window, restored, *more = (
         np.frombuffer(memory, np.float32, planes * height * width, offset).reshape(planes, height, width)
         for offset, planes in parts
@@ -144,15 +143,6 @@ def _loaded(models: Models, model: str, device: Device, frames: int) -> Loaded:
     if frames != wanted:
         raise Refusal(Code.WINDOW, f"{model} looks at {wanted} frames at a time, but {frames} were given.")
     return loaded
-
-
-def _check_parts(parts: Sequence[tuple[int, int]], size: int) -> None:
-    """Each (offset, bytes) must lie in a memory of ``size`` bytes, aligned, apart from the others."""
-    end = 0
-    for offset, length in sorted(parts):
-        if offset % ALIGNMENT or offset < end or offset + length > size:
-            raise Refusal(Code.MEMORY, f"The parts of a frame do not lie in order in their {size} bytes of memory.")
-        end = offset + length
 
 
 def _clean(window: Array, request: Render) -> list[Array]:

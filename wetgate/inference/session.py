@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -198,8 +199,7 @@ def _load(path: os.PathLike[str], data: bytes, device: str, bounded: bool) -> or
     options.enable_mem_pattern = False  # planned blocks took 40 % more memory and time than plain reuse
     providers: list[Any] = [_PROVIDERS["cpu"]]
     if device == "cuda":
-        with contextlib.suppress(Exception):
-            ort.preload_dlls()
+        _preload_cuda()
         settings = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"}
         if bounded:
             settings["gpu_mem_limit"] = str(CUDA_BUDGET)
@@ -208,10 +208,18 @@ def _load(path: os.PathLike[str], data: bytes, device: str, bounded: bool) -> or
         _share_bounded_arena()
         options.add_session_config_entry("session.use_env_allocators", "1")
     try:
-        session = ort.InferenceSession(data, options, providers=providers)
+        # With its fallback, onnxruntime goes to the CPU by itself, and says so on standard output only.
+        session = ort.InferenceSession(data, options, providers=providers, enable_fallback=0)
     except Exception as error:  # as above
         raise WetgateError(f"{path} cannot be loaded by onnxruntime {ort.__version__}: {_first_line(error)}") from error
     return session if session.get_providers()[0] == _PROVIDERS[device] else None
+
+
+@functools.cache
+def _preload_cuda() -> None:
+    """Find CUDA's libraries in the packages that brought them; what is missing, the session itself will tell."""
+    with contextlib.suppress(Exception), contextlib.redirect_stdout(sys.stderr):
+        ort.preload_dlls()
 
 
 @functools.cache

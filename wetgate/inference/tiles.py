@@ -20,8 +20,9 @@ from wetgate.inference.session import OutOfMemory, Session, Stop, Stopped
 
 Array = NDArray[np.float32]
 
-FIRST_SIDE = 1536
-"""Pixels on a side of the first tiles tried; a third less each time until the session's memory budget holds them."""
+FIRST_SIDE = 2304
+"""Pixels on a side of the first tiles tried (a 2K frame and its halo in one); a third less each time until the
+session's memory budget holds them."""
 SMALLEST_SIDE = 32
 
 
