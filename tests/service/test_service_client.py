@@ -7,6 +7,7 @@ import threading
 
 import pytest
 from fake_server import FakeServer
+from open_files import open_descriptors
 
 from wetgate.errors import WetgateError
 from wetgate.service import ServerError, ServerGone, connect, file_request, lay_out
@@ -43,10 +44,6 @@ def client(server):
 
 def asked(server, kind):
     return [event.message for event in server.events if isinstance(event.message, kind)]
-
-
-def open_descriptors():
-    return sorted(os.listdir("/proc/self/fd"))
 
 
 def test_both_sides_say_who_they_are(server, client):
@@ -264,6 +261,7 @@ import sys
 sys.path[:0] = [{repository!r}, {tests!r}]
 assert sys.argv[1:] == ["serve"]
 from fake_server import FakeServer
+from open_files import open_descriptors
 from wetgate.project.locks import FileLock
 from wetgate.service.places import find_places
 places = find_places()
