@@ -89,8 +89,9 @@ static wg_rect region_of(const job *work) {
     wg_rect bounds = work->source.picture.bounds;
     OfxRectD rod;
     double scale[2] = {1, 1};
-    if (host.effect->clipGetRegionOfDefinition(source->handle, work->time, &rod) != kOfxStatOK) {
-        return bounds;
+    if (host.effect->clipGetRegionOfDefinition(source->handle, work->time, &rod) != kOfxStatOK
+        || (rod.x1 == bounds.x1 && rod.y1 == bounds.y1 && rod.x2 == bounds.x2 && rod.y2 == bounds.y2)) {
+        return bounds; /* the same numbers at any scale: MLT gives pixels where canonical coordinates are meant */
     }
     get_doubles(work->in, "OfxImageEffectPropRenderScale", 2, scale);
     const char *aspect = "OfxImagePropPixelAspectRatio";
