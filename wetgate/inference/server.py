@@ -227,12 +227,12 @@ class Conversation:
             with self._lock:
                 self._protocol.receive_data(received.data, received.descriptors)
             while True:
-                try:
-                    with self._lock:
+                with self._lock:
+                    try:
                         event = self._protocol.next_event()
-                except protocol.RemoteProtocolError as error:
-                    self._end_with(Code.PROTOCOL, f"The client broke the protocol: {error}.")
-                    return
+                    except protocol.RemoteProtocolError as error:
+                        self._end_with(Code.PROTOCOL, f"The client broke the protocol: {error}.")
+                        return
                 if event is protocol.CLOSED:
                     return
                 if not isinstance(event, Event):
@@ -308,8 +308,10 @@ class Conversation:
             self._send(protocol.StatusIs(json.dumps(self._server.status())), request)
         else:
             log.info("stopped by %s, process %d", self._client, self._process)
-            self._server.stopping.set()
-            self._send(protocol.Done(), request)
+            try:
+                self._send(protocol.Done(), request)
+            finally:
+                self._server.stopping.set()
 
     def _map(self, message: protocol.Memory, descriptor: int | None) -> None:
         if message.memory in self._memories:
@@ -357,9 +359,9 @@ class Conversation:
         except RuntimeError as error:  # the server ends just now
             del self.jobs[request]
             raise Refusal(Code.CLOSING, _NOT_NOW) from error
-        job.future.add_done_callback(lambda future: self._finish(request, future))
+        job.future.add_done_callback(lambda future: self._finish(job, request, future))
 
-    def _finish(self, request: int, future: Future[protocol.Message]) -> None:
+    def _finish(self, job: Job, request: int, future: Future[protocol.Message]) -> None:
         """Send what came out, from whichever thread knows first."""
         answer = _given_up() if future.cancelled() else future.result()
         if isinstance(answer, protocol.Restored):
@@ -368,7 +370,9 @@ class Conversation:
             self._send(answer, request)
         except (ConnectionError, TimeoutError):
             self._channel.shut_down()
-        self.jobs.pop(request, None)
+        with self._lock:
+            if self.jobs.get(request) is job:  # the client may have used the answer's number again
+                del self.jobs[request]
         self._server.note_use()
 
     def _cancel(self, request: int) -> None:
@@ -385,7 +389,11 @@ class Conversation:
 
     def _end_with(self, code: Code, sentence: str) -> None:
         log.info("%s (%s, process %d)", sentence, self._client or "unknown", self._process)
-        self._send(protocol.Error(code, protocol.speakable(sentence)))
+        with self._lock:
+            try:
+                self._send(protocol.Error(code, protocol.speakable(sentence)))
+            finally:
+                self._ended = True  # what is computed still has nobody to be told to
 
     def _release(self) -> None:
         self.give_up()
