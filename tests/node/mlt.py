@@ -76,20 +76,30 @@ class Mlt:
         parameters: dict[str, object],
         *,
         threads: int = 1,
-        environment: dict[str, str] | None = None,
+        preview: int = 1,
     ) -> Rendered:
-        """Render uint16 [H, W, 4] frames through the plug-in ``identifier`` from a bundle in the folder ``plugins``."""
-        with tempfile.TemporaryDirectory() as scratch:
-            return self._render(Path(scratch), plugins, identifier, frames, parameters, threads, environment or {})
+        """Render frames through a plug-in.
 
-    def _render(self, scratch, plugins, identifier, frames, parameters, threads, environment) -> Rendered:
+        Args:
+            plugins: the folder of its bundle.
+            identifier: of the plug-in.
+            frames: uint16 [H, W, 4] each, rows from the top.
+            parameters: of the plug-in.
+            threads: how many frames are rendered at once.
+            preview: how many times larger the project is than the frames: MLT's preview scale.
+        """
         job = {
             "repository": str(self.root / "modules"),
             "plugin": f"openfx.{identifier}",
-            "parameters": parameters,
+            "parameters": {name: str(value) for name, value in parameters.items()},
             "threads": threads,
+            "preview": preview,
             "frames": [],
         }
+        with tempfile.TemporaryDirectory() as scratch:
+            return self._run(job, Path(scratch), plugins, frames)
+
+    def _run(self, job: dict, scratch: Path, plugins: Path, frames: Sequence[np.ndarray]) -> Rendered:
         for position, frame in enumerate(frames):
             (scratch / f"{position}.in").write_bytes(np.ascontiguousarray(frame, np.uint16).tobytes())
             job["frames"].append(
@@ -109,9 +119,7 @@ class Mlt:
                 *("--library-path", str(libraries)),
                 *(sys.executable, "-I", str(Path(__file__).with_name("mlt_child.py")), str(scratch / "job.json")),
             ],
-            env=os.environ
-            | {"OFX_PLUGIN_PATH": str(plugins), "MLT_DATA": str(self.root / "usr/share/mlt-7")}
-            | environment,
+            env=os.environ | {"OFX_PLUGIN_PATH": str(plugins), "MLT_DATA": str(self.root / "usr/share/mlt-7")},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
@@ -194,14 +202,20 @@ def _unpack(packages: Sequence[Path], root: Path) -> None:
 def _sources() -> str:
     """A deb822 source like the machine's own for its Debian release, of the release that has MLT."""
     facts = dict(re.findall(r'^(\w+)="?([^"\n]*)', _read(Path("/etc/os-release")), re.MULTILINE))
-    own = facts.get("VERSION_CODENAME", "")
     places = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
+    own = source_of_debian(places, facts.get("VERSION_CODENAME", "")) if facts.get("ID") == "debian" else None
+    if own is None:
+        raise Unavailable("apt has no Debian source here")
+    return "".join(f"{name}: {value}\n" for name, value in {**own, "Suites": RELEASE, "Components": "main"}.items())
+
+
+def source_of_debian(places: Sequence[Path], release: str) -> dict[str, str] | None:
+    """Where the machine has the packages of its own release from: Types, URIs and, where it is told, Signed-By."""
     for place in places:
         for source in _stanzas(place):
-            if "deb" in source["Types"].split() and own in source["Suites"].split() and facts.get("ID") == "debian":
-                source |= {"Types": "deb", "Suites": RELEASE, "Components": "main"}
-                return "".join(f"{name}: {value}\n" for name, value in source.items())
-    raise Unavailable("apt has no Debian source here")
+            if "deb" in source["Types"].split() and release in source.pop("Suites").split():
+                return source | {"Types": "deb"}
+    return None
 
 
 def _stanzas(place: Path) -> list[dict[str, str]]:

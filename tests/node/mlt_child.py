@@ -19,6 +19,18 @@ for name in ("factory_init", "profile_init", "factory_filter", "frame_init", "fi
 mlt.mlt_image_format_name.restype = ctypes.c_char_p
 
 
+class Profile(ctypes.Structure):
+    """The start of mlt_profile_s: what size the pictures of a project have."""
+
+    _fields_ = (
+        ("description", ctypes.c_char_p),
+        ("frame_rate_num", ctypes.c_int),
+        ("frame_rate_den", ctypes.c_int),
+        ("width", ctypes.c_int),
+        ("height", ctypes.c_int),
+    )
+
+
 def pointer(function: str, *arguments) -> ctypes.c_void_p:
     address = getattr(mlt, f"mlt_{function}")(*arguments)
     if not address:
@@ -49,11 +61,13 @@ def main(job: dict) -> None:
     pointer("factory_init", job["repository"].encode())
     rgba64 = next(number for number in range(1, 100) if mlt.mlt_image_format_name(number) == b"rgba64")
     plugins = []
-    for _ in job["frames"]:  # an instance for each frame, as when MLT renders in parallel
+    for frame in job["frames"]:  # an instance for each frame, as when MLT renders in parallel
         profile = pointer("profile_init", None)
+        size = Profile.from_address(profile.value)
+        size.width, size.height = job["preview"] * frame["width"], job["preview"] * frame["height"]
         plugins.append(pointer("factory_filter", profile, job["plugin"].encode(), None))
         for name, value in job["parameters"].items():
-            mlt.mlt_properties_set(plugins[-1], name.encode(), str(value).encode())
+            mlt.mlt_properties_set(plugins[-1], name.encode(), value.encode())
     with ThreadPoolExecutor(job["threads"]) as pool:
         for done in [pool.submit(render, plugins[n], rgba64, frame) for n, frame in enumerate(job["frames"])]:
             done.result()
