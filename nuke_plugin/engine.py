@@ -207,10 +207,12 @@ class _Job:
         self._follow(len(self._made) + len(self._failed), len(self._files), number)
 
     def _what_failed(self) -> str:
-        reasons = " ".join(list(dict.fromkeys(self._failed.values()))[:3])
         numbers = ", ".join(map(str, list(self._failed)[:10])) + (", ..." if len(self._failed) > 10 else "")
-        rest = "All others are done." if not self._todo else ""
-        return f"{len(self._failed)} of {len(self._files)} frames could not be restored ({numbers}): {reasons} {rest}"
+        sentences = list(dict.fromkeys(self._failed.values()))[:3]
+        sentences += ["All others are done."] if self._made and not self._todo else []
+        return (
+            f"{len(self._failed)} of {len(self._files)} frames could not be restored ({numbers}): {' '.join(sentences)}"
+        )
 
 
 def _require_all(numbers: Sequence[int], present: Mapping[int, Name], name: str) -> None:

@@ -1,0 +1,89 @@
+"""The plug-in runs in the Python of the oldest Nuke, 3.9, and brings nothing but what is shared."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wetgate.images import read_image
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = sorted((ROOT / "nuke_plugin").rglob("*.py"))
+SHARED = ("wetgate.project", "wetgate.service", "wetgate.files", "wetgate.errors")
+
+WHOLE_WAY = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from nuke_plugin.engine import render_files
+model, scan, output, command = json.loads(sys.argv[2])
+seen = []
+outcome = render_files(
+    model, {int(number): path for number, path in scan.items()}, output, command=command,
+    follow=lambda *told: seen.append(told), cancelled=lambda: False,
+)
+print(json.dumps({
+    "made": outcome.made,
+    "seen": seen,
+    "modules": sorted({name.partition(".")[0] for name in sys.modules}),
+    "wetgate": sorted(name for name in sys.modules if name.startswith("wetgate.")),
+}))
+"""
+
+
+def python_39():
+    installed = sorted(Path.home().glob(".pyenv/versions/3.9.*/bin/python"))
+    return str(installed[0]) if installed else shutil.which("python3.9")
+
+
+@pytest.fixture
+def take_the_whole_way(places, command, save_model, save_scan, tmp_path):
+    def take(python):
+        scan = {number: str(path) for number, path in save_scan([1, 2]).items()}
+        words = json.dumps([str(save_model()), scan, str(tmp_path / "made/shot.####.exr"), command])
+        done = subprocess.run(
+            [python, "-I", "-S", "-W", "error", "-c", WHOLE_WAY, ROOT, words],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        assert read_image(tmp_path / "made" / "shot.0002.exr").size == (48, 40)
+        return json.loads(done.stdout)
+
+    return take
+
+
+@pytest.mark.skipif(python_39() is None, reason="no Python 3.9 on this machine")
+def test_the_plug_in_restores_under_python_39(take_the_whole_way):
+    told = take_the_whole_way(python_39())
+    assert told["made"] == [1, 2] and told["seen"] == [[1, 2, 1], [2, 2, 2]]
+
+
+def test_the_plug_in_loads_only_the_standard_library_and_what_is_shared(take_the_whole_way):
+    told = take_the_whole_way(sys.executable)
+    assert set(told["modules"]) - sys.stdlib_module_names <= {"wetgate", "nuke_plugin", "__main__"}
+    assert [name for name in told["wetgate"] if not name.startswith(SHARED)] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_every_file_of_the_plug_in_is_python_39_and_imports_only_what_is_shared(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 9))
+    assert not any(isinstance(node, ast.Match) for node in ast.walk(tree))
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module] if isinstance(node, ast.ImportFrom) else []
+        for name in names:
+            assert name.partition(".")[0] in sys.stdlib_module_names or name.startswith((*SHARED, "nuke_plugin")), name
+
+
+def test_the_package_itself_imports_nothing():
+    code = "import sys; before = set(sys.modules); import nuke_plugin; print(*sorted(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["nuke_plugin"], done.stderr
