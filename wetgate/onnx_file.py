@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 STANDARD_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 _MAX_DEPTH = 30
 _EXTERNAL = 1
+_MAX_OUTER_FIELDS = 100_000
+_LONGEST_HEAD = 20
+"""Bytes of two numbers, before a field's content."""
 
 
 class MalformedFile(ValueError):
@@ -56,28 +60,50 @@ def describe(data: bytes) -> Description:
         raise MalformedFile("a text field is not UTF-8") from error
 
 
+def skim(stream: BinaryIO, size: int) -> None:
+    """Follow the outermost fields through a file of ``size`` bytes, without reading what they hold.
+
+    Raises:
+        MalformedFile: they do not fill it exactly, or are more than any model has.
+    """
+    position = 0
+    for _ in range(_MAX_OUTER_FIELDS):
+        if position >= size:
+            return
+        stream.seek(position)
+        head = memoryview(stream.read(_LONGEST_HEAD))
+        position += _field(head, 0, size - position)[3]
+    raise MalformedFile("it has too many parts")
+
+
 def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     """Yield (field number, value) of one protobuf message: an int or the bytes of the field."""
     position, end = 0, len(data)
     while position < end:
-        key, position = _varint(data, position)
-        number, wire = key >> 3, key & 7
-        if number == 0:
-            raise MalformedFile("a field has number 0")
-        if wire == 0:
-            value, position = _varint(data, position)
-            yield number, value
-            continue
-        if wire == 2:
-            size, position = _varint(data, position)
-        elif wire in (1, 5):
-            size = 8 if wire == 1 else 4
-        else:
-            raise MalformedFile(f"wire type {wire} is not used by ONNX")
-        if position + size > end:
-            raise MalformedFile("the file ends in the middle of a field")
-        yield number, data[position : position + size]
-        position += size
+        number, value, start, position = _field(data, position, end)
+        yield number, data[start:position] if value is None else value
+
+
+def _field(data: memoryview, position: int, end: int) -> tuple[int, int | None, int, int]:
+    """The field at ``position`` of a message of ``end`` bytes: its number, its value where that is a number, and where
+    its content starts and ends. Only its head must be in ``data``.
+    """
+    key, position = _varint(data, position)
+    number, wire = key >> 3, key & 7
+    if number == 0:
+        raise MalformedFile("a field has number 0")
+    if wire == 0:
+        value, stop = _varint(data, position)
+        return number, value, position, stop
+    if wire == 2:
+        size, position = _varint(data, position)
+    elif wire in (1, 5):
+        size = 8 if wire == 1 else 4
+    else:
+        raise MalformedFile(f"wire type {wire} is not used by ONNX")
+    if position + size > end:
+        raise MalformedFile("the file ends in the middle of a field")
+    return number, None, position, position + size
 
 
 def _varint(data: memoryview, position: int) -> tuple[int, int]:

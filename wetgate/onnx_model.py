@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from wetgate.errors import WetgateError
-from wetgate.onnx_file import Description, MalformedFile, Tensor, describe
+from wetgate.onnx_file import Description, MalformedFile, Tensor, describe, skim
 from wetgate.records.canonical import canonical_json, record_hash
 
 CONTRACT_VERSION = 1
@@ -33,6 +33,7 @@ MAX_BYTES = 2**31 - 1
 """protobuf's own limit for one file."""
 
 _PREFIX = "wetgate."
+_NOT_WHOLE = "{} is not a whole ONNX model ({}). Export or copy it again."
 _ELEMENT_TYPES = {1: "float32", 10: "float16", 11: "float64", 16: "bfloat16", 2: "uint8"}
 _FOREIGN_LIMITS = (
     "It carries no Wetgate card, so its encoding, what it protects and how it was trained are unknown.",
@@ -177,7 +178,7 @@ def open_model(path: str | os.PathLike[str]) -> ModelFile:
     try:
         description = describe(data)
     except MalformedFile as error:
-        raise WetgateError(f"{path} is not a whole ONNX model ({error}). Export or copy it again.") from error
+        raise WetgateError(_NOT_WHOLE.format(path, error)) from error
     _check_self_contained(path, description)
     try:
         card = _card(description)
@@ -216,7 +217,12 @@ def _read(path: Path) -> bytes:
             raise WetgateError(f"{path} is no file (a device or a pipe). Name the .onnx file.")
         if state.st_size > MAX_BYTES:
             raise WetgateError(f"{path} is larger than 2 GB, which no ONNX file can be. Check what it is.")
-        data = path.read_bytes()
+        with open(path, "rb") as stream:
+            skim(stream, state.st_size)  # two gigabytes of something else are not read for that
+            stream.seek(0)
+            data = stream.read()
+    except MalformedFile as error:
+        raise WetgateError(_NOT_WHOLE.format(path, error)) from error
     except FileNotFoundError as error:
         raise WetgateError(f"The model {path} does not exist. Check the path, or train first.") from error
     except IsADirectoryError as error:
