@@ -74,11 +74,15 @@ def test_the_launcher_runs_wetgate_from_anywhere(bootstrap, tmp_path, monkeypatc
 
 def test_the_source_digest_sees_every_change(bootstrap, tmp_path, monkeypatch):
     (tmp_path / "wetgate" / "__pycache__").mkdir(parents=True)
-    for name in ("pyproject.toml", "README.md", "wetgate/a.py", "wetgate/py.typed"):
+    (tmp_path / "ofx").mkdir()
+    names = ("pyproject.toml", "README.md", "hatch_build.py", "ofx/a.c", "wetgate/a.py", "wetgate/py.typed")
+    for name in names:
         Path(tmp_path, name).write_text(name)
     monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
-    before = bootstrap.source_digest()
+    seen = {bootstrap.source_digest()}
     (tmp_path / "wetgate" / "__pycache__" / "a.pyc").touch()
-    assert bootstrap.source_digest() == before
-    (tmp_path / "wetgate" / "a.py").write_text("changed")
-    assert bootstrap.source_digest() != before
+    assert bootstrap.source_digest() in seen
+    for name in names:
+        Path(tmp_path, name).write_text("changed")
+        seen.add(bootstrap.source_digest())
+    assert len(seen) == 1 + len(names)

@@ -86,7 +86,7 @@ What is left of it to write is in ``ofx/crt_windows.c``."""
 PLATFORMS = {
     "linux": Platform("Linux-x86-64", ("x86_64-linux-gnu.2.17",), ("-lpthread", "-ldl")),
     "windows": Platform("Win64", ("x86_64-windows-gnu",), WINDOWS_WORDS),
-    "macos": Platform("MacOS", ("aarch64-macos.11.0", "x86_64-macos.10.15"), (f"-Wl,-install_name,{BINARY}",)),
+    "macos": Platform("MacOS", ("aarch64-macos.11.0", "x86_64-macos.10.15"), ("-Wl,-x", f"-Wl,-install_name,{BINARY}")),
 }
 
 
