@@ -132,6 +132,8 @@ class _Job:
         self._model, self._scan, self._output, self._mask, self._device = model, scan, output, mask, device
         self._follow, self._cancelled = follow, cancelled
         numbers = sorted(set(scan if frames is None else frames))
+        if not numbers:
+            raise WetgateError("No frame was named that could be restored.")
         _require_all(numbers, scan, "The scan")
         if isinstance(mask, Mapping):
             _require_all(numbers, mask, "The mask")
@@ -169,15 +171,12 @@ class _Job:
         self._limits = model.limits
         asked: deque[tuple[int, int]] = deque()
         try:
-            while (self._todo or asked) and not self._stop():
-                while self._todo and len(asked) < IN_FLIGHT:
+            while self._todo or asked:
+                while self._todo and len(asked) < IN_FLIGHT and not self._stop():
                     request = client.ask(self._request(self._todo[0], model.radius))
                     asked.append((self._todo.popleft(), request))
-                self._take(client, *asked[0])
-                asked.popleft()
-            for _, request in asked:
-                client.cancel(request)
-            while asked:
+                if not asked:
+                    return
                 self._take(client, *asked[0])
                 asked.popleft()
         finally:
@@ -189,7 +188,7 @@ class _Job:
         return file_request(window, self._files[number], self._model, mask=mask or "", device=self._device)
 
     def _take(self, client: Client, number: int, request: int) -> None:
-        """Wait for an answer; a frame that was given up is to be done again."""
+        """Wait for an answer, or give the request up; a frame without a picture is still to be done."""
         try:
             answer = client.answer(request, cancelled=self._stop, timeout_s=None)
         except ServerError as error:

@@ -116,8 +116,9 @@ def test_neighbouring_frames_have_no_place_in_a_table(save_graph, tmp_path):
         export(path, tmp_path / "grade.cube")
 
 
-def test_a_model_that_gives_no_numbers_is_refused(save_graph, tmp_path):
-    log = [helper.make_node("Sub", ["frames", "two"], ["a"]), helper.make_node("Log", ["a"], ["restored"])]
-    path = save_graph(log, {"two": np.float32(2)})
+@pytest.mark.parametrize("least", [0, 2])
+def test_a_model_that_gives_no_number_for_black_or_for_anything_is_refused(save_graph, tmp_path, least):
+    log = [helper.make_node("Sub", ["frames", "least"], ["a"]), helper.make_node("Log", ["a"], ["restored"])]
+    path = save_graph(log, {"least": np.float32(least)})
     with pytest.raises(WetgateError, match="gives no number for some colours"):
         export(path, tmp_path / "grade.cube")

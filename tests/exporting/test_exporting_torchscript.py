@@ -291,6 +291,13 @@ def test_what_has_no_translation_is_named(save_graph, tmp_path, nodes, constants
     assert [file.name for file in tmp_path.iterdir()] == ["graph.onnx"]
 
 
+def test_a_use_that_torch_refuses_is_a_sentence_too(save_graph, tmp_path):
+    nodes = [node("Reshape", "frames flat", "a"), node("GlobalAveragePool", "a", "b"), node("Reshape", "b back", "c")]
+    path = save_graph([*nodes, node("Mul", "frames c")], {"flat": whole(0, 3, -1), "back": whole(0, 3, 1, 1)})
+    with pytest.raises(WetgateError, match="uses an operator in a way that has no translation: Dimension out of range"):
+        export(path, tmp_path / "model.pt")
+
+
 def test_sixteen_bits_point_to_the_other_file(save_color_model, tmp_path):
     with pytest.raises(WetgateError, match="export the 32-bit model beside it"):
         export(save_color_model(half=True), tmp_path / "model.pt")

@@ -99,6 +99,7 @@ def test_a_frame_that_cannot_be_read_is_named_and_the_others_are_made(places, co
     ("problem", "sentence"),
     [
         ({"model": "nowhere.onnx"}, "nowhere.onnx does not exist"),
+        ({"frames": []}, "No frame was named"),
         ({"frames": [1, 9]}, "The scan has no file for frame 9"),
         ({"mask": {1: "mask.exr"}}, "The mask has no file for frame 2"),
         ({"output": "made/shot.exr"}, "needs one place for the frame's number"),

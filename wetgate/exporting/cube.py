@@ -29,7 +29,7 @@ MOST_DIFFERENCE = 1 / 1023
 """How far apart one colour may come out in two surroundings: a step of 10 bits, which no scan in 10 bits can show."""
 
 _SIDE = 32
-"""Colours along a side of the pictures that are compared: 1024 of them."""
+"""Colours along a side of the pictures that are compared: 1024 of them, random but for the cube's corners."""
 _APART = 8
 """Pixels from one of these colours to the next, and the side of a patch of surroundings."""
 _FLAT = 32
@@ -55,14 +55,14 @@ def export(model_path: Path, output: Path, *, size: int = SIZES[0]) -> dict[str,
         raise WetgateError(f"{model_path} looks at neighbouring frames, so it cannot become a .cube.")
     model = _Coded(session)
     difference = _largest_difference(model)
-    if math.isnan(difference):
+    table = model.colours(_lattice(size))
+    if math.isnan(difference) or not np.isfinite(table).all():
         raise WetgateError(f"{model_path} gives no number for some colours between 0 and 1. No .cube was written.")
     if difference > MOST_DIFFERENCE:
         raise WetgateError(
             f"{model_path} is no pure colour transform: in other surroundings the same colour came out up to "
             f"{difference:.4f} different ({MOST_DIFFERENCE:.4f}, a step of 10 bits, is allowed). No .cube was written."
         )
-    table = model.colours(_lattice(size))
     between = np.random.default_rng(1).random((_BETWEEN, 3), dtype=np.float32)
     errors = np.abs(interpolate(table, between) - model.colours(between))
     write_bytes(output, _text(session, model.coding, table).encode("ascii", "replace"))
@@ -119,7 +119,7 @@ def _lattice(size: int) -> Array:
 def _largest_difference(model: _Coded) -> float:
     """Between a colour on a flat patch and in other surroundings; NaN where the model gives no number."""
     generator = np.random.default_rng(0)
-    colours = generator.random((_SIDE**2, 3), dtype=np.float32)
+    colours = np.concatenate([_lattice(2), generator.random((_SIDE**2 - 8, 3), dtype=np.float32)])
     flat = np.concatenate([_on_flat_patches(model, part) for part in np.split(colours, len(colours) // _BATCH)])
     differences = []
     for picture in _surroundings(generator):

@@ -116,6 +116,11 @@ def export(model_path: Path, output: Path) -> dict[str, Any]:
             raise WetgateError(f"libtorch 1.12 lacks what it calls: {', '.join(sorted(operators - OF_TORCH_1_12))}.")
     except WetgateError as error:
         raise WetgateError(f"{model_path} cannot become TorchScript. {error}") from error
+    except Exception as error:  # torch's and Python's own share no other base
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise WetgateError(
+            f"{model_path} cannot become TorchScript. It uses an operator in a way that has no translation: {reason}"
+        ) from error
     data = _saved(traced, model)
     sizes = FOREIGN_SIZES if model.card.foreign else SIZES
     worst = largest_error(data, model, sizes)
