@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import torch
+from onnx import helper
 
+from wetgate.cli.export import describe
 from wetgate.cli.main import main
+from wetgate.onnx_model import ModelCard
 
 
 def test_torchscript_lies_beside_the_model_and_is_described(save_color_model, capsys):
@@ -43,11 +47,14 @@ def test_wrong_arguments(save_color_model, capsys):
 
 
 def test_a_model_of_a_steadied_scan_says_so(save_graph, tmp_path, capsys):
-    from onnx import helper
-
-    from wetgate.onnx_model import ModelCard
-
     card = ModelCard("color", record={"settings": {"steady": True}})
     path = save_graph([helper.make_node("Identity", ["frames"], ["restored"])], card=card)
     assert main(["export", str(path), "--cube"]) == 0
     assert "trained on a steadied scan" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("size", "mean", "advised"), [(33, 2e-3, True), (33, 1e-4, False), (65, 2e-3, False)])
+def test_a_finer_table_is_advised_where_it_shows(size, mean, advised):
+    result = {"format": "cube", "output": "a.cube", "size": size, "coding": "log", "difference": 0.0, "steadied": False}
+    text = describe({**result, "interpolation": {"largest": 0.1, "mean": mean}})
+    assert ("--size 65 errs less" in text) == advised
