@@ -10,9 +10,9 @@ from wetgate.errors import WetgateError
 from wetgate.onnx_model import read_card
 
 HELP = "Write a model as TorchScript, or as a colour table where it is nothing but a colour transform."
-EPILOG = """--torchscript is for Nuke's own Inference node, through CatFileCreator; it answers as the ONNX file does, which
-is checked before it is written. --cube is refused, with what was measured, where a colour's surroundings matter.
-Neither takes flicker out of the scan first, as `wetgate apply` does for a model that was trained so.
+EPILOG = """--torchscript is for Nuke's own Inference node, through CatFileCreator. It answers as the ONNX file does:
+that is checked before it is written. --cube is refused, with what was measured, where a colour's surroundings
+matter. Neither takes flicker out of the scan first, as `wetgate apply` does for a model that was trained so.
 
 examples:
   wetgate export reel3.wetgate/runs/001/model.onnx --torchscript
