@@ -184,7 +184,7 @@ FILL = 0xA5
 class _Image:
     """A picture in memory between guard bytes."""
 
-    def __init__(self, pixels: Array, origin: tuple[int, int], layout: Layout):
+    def __init__(self, pixels: Array, origin: tuple[int, int], layout: Layout, aspect: float = 1.0):
         height, width, channels = pixels.shape
         packed = width * channels * pixels.itemsize
         stride = packed + layout.padding
@@ -204,7 +204,7 @@ class _Image:
             "OfxImagePropRegionOfDefinition": (origin[0], origin[1], origin[0] + width, origin[1] + height),
             "OfxImagePropRowBytes": -stride if layout.from_top else stride,
             "OfxImagePropField": "OfxFieldNone",
-            "OfxImagePropPixelAspectRatio": 1.0,
+            "OfxImagePropPixelAspectRatio": aspect,
             "OfxImagePropUniqueIdentifier": "always the same",
             "OfxImageEffectPropRenderScale": (1.0, 1.0),
             "OfxImageEffectPropComponents": COMPONENTS[channels],
@@ -867,7 +867,7 @@ class Node:
                 return FAILED
             if clip is None or time in self.refused_times or time not in clip.frames:
                 return FAILED
-            image = _Image(np.asarray(clip.frames[int(time)]), clip.origin, self.layout)
+            image = _Image(np.asarray(clip.frames[int(time)]), clip.origin, self.layout, clip.aspect)
         handle = self.host.handle(_ImageOfNode(self, image))
         job.out[handle] = name
         self.host._store(POINTER, to, handle)
