@@ -109,7 +109,7 @@ def test_the_binary_of_this_machine_says_who_it_is(bundle):
 
 def test_without_the_compiler_a_sentence_says_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(WetgateError, match=rf"-m pip install {build.COMPILER}"):
+    with pytest.raises(WetgateError, match=f"-m pip install {build.COMPILER}"):
         build.build(tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -148,6 +148,12 @@ def test_a_bundle_is_built_once_for_its_sources(monkeypatch, tmp_path):
     (tmp_path / "sources" / "plugin.c").write_text("two")
     assert build.current() != before
     assert len(compiled) == 2
+
+
+def test_building_and_installing_need_python_alone():
+    """pip runs the wheel's build in an environment that holds hatchling and ziglang only."""
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import wetgate.node.build, wetgate.node.install"
+    subprocess.run([sys.executable, "-I", "-S", "-c", code, str(ROOT)], check=True, timeout=60)
 
 
 def test_the_compiler_is_the_one_that_is_pinned():

@@ -16,7 +16,7 @@ from wetgate.cli import doctor
 from wetgate.cli.main import main
 from wetgate.errors import WetgateError
 from wetgate.node import install
-from wetgate.node.build import BUNDLE, binary_in, own_platform
+from wetgate.node.build import BUNDLE, FACTS_FILE, binary_in, own_platform
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="a shell of POSIX")
 
@@ -141,3 +141,10 @@ def test_doctor_sees_a_command_that_is_gone(nowhere_else, tmp_path):
     (bundle / install.COMMAND_FILE).write_text("/gone/wetgate\n")
     ((state, detail, *_),) = doctor.check_node()
     assert (state, "/gone/wetgate" in detail) == (doctor.NOTE, True)
+
+
+def test_doctor_sees_a_bundle_of_another_version(nowhere_else, tmp_path):
+    bundle = install.install(tmp_path / "standard")
+    (bundle / FACTS_FILE).write_text('{"version": "0.0.9"}')
+    ((state, detail, *_),) = doctor.check_node()
+    assert (state, "is of Wetgate 0.0.9" in detail) == (doctor.NOTE, True)

@@ -238,9 +238,12 @@ def check_node() -> Iterator[Finding]:
         except WetgateError as error:
             yield BAD, str(error)
             continue
-        command = install.noted_command(bundle)
-        if not os.access(command, os.X_OK):
-            yield NOTE, f"{bundle} starts the server by '{command}', which is not there", "Run `wetgate node install`."
+        command, version = install.noted_command(bundle), install.built_version(bundle)
+        again = f"Run `wetgate node install --folder {bundle.parent}`."
+        if version != __version__:
+            yield NOTE, f"{bundle} is of Wetgate {version or '?'}, this is {__version__}", again
+        elif not os.access(command, os.X_OK):
+            yield NOTE, f"{bundle} starts the server by '{command}', which is not there", again
         else:
             yield OK, f"{plugin.identifier} {plugin.major}.{plugin.minor} loads from {bundle}"
 

@@ -37,6 +37,9 @@ from wetgate.project.locks import exclusive
 
 BUNDLE = "wetgate.ofx.bundle"
 BINARY = "wetgate.ofx"
+FACTS_FILE = Path("Contents", "Resources", "wetgate.json")
+"""In the bundle: the version of Wetgate, a digest of the sources, the compiler."""
+
 COMPILER = "ziglang==0.17.1"
 """What the node is built and tested with, as pip is told."""
 
@@ -136,15 +139,13 @@ def build(output: Path, platforms: Sequence[str] = tuple(PLATFORMS)) -> Path:
     compiler = zig()
     target = make_folder(output) / BUNDLE
     with staging(target) as bundle:
-        contents = bundle / "Contents"
-        (contents / "Resources").mkdir(parents=True)
+        (bundle / FACTS_FILE).parent.mkdir(parents=True)
         for name in platforms:
             binary_in(bundle, name).parent.mkdir()
             _compile(compiler, PLATFORMS[name], binary_in(bundle, name))
         facts = {"version": __version__, "sources": digest(), "compiler": _compiler_version()}
-        text = json.dumps(facts, indent=2) + "\n"
-        (contents / "Resources" / "wetgate.json").write_text(text, encoding="utf-8", newline="\n")
-        (contents / "Info.plist").write_bytes(_property_list())
+        (bundle / FACTS_FILE).write_bytes(json.dumps(facts, indent=2).encode() + b"\n")
+        (bundle / "Contents" / "Info.plist").write_bytes(_property_list())
     return target
 
 
@@ -186,10 +187,8 @@ def zig() -> Path:
     """
     package = importlib.util.find_spec("ziglang")
     if package is None or package.origin is None:
-        raise WetgateError(
-            "Building the node needs the compiler ziglang, which is not installed here; "
-            f"install it with:  {sys.executable} -m pip install {COMPILER}"
-        )
+        pip = subprocess.list2cmdline([sys.executable, "-m", "pip", "install", COMPILER])
+        raise WetgateError(f"Building the node needs the compiler ziglang, which is not here; install it by:  {pip}")
     return Path(package.origin).with_name("zig.exe" if os.name == "nt" else "zig")
 
 

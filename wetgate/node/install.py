@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import shlex
 import shutil
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from wetgate.errors import WetgateError
 from wetgate.files import make_folder, write_bytes
-from wetgate.node.build import BUNDLE, binary_in, current, own_platform, staging
+from wetgate.node.build import BUNDLE, FACTS_FILE, binary_in, current, own_platform, staging
 
 COMMAND_FILE = Path("Contents", "Resources", "wetgate-command.txt")
 """In the bundle: one line, the absolute path of the program that `serve` is given to (docs/inference-server.md)."""
@@ -99,6 +100,15 @@ def noted_command(bundle: Path) -> str:
     try:
         return (bundle / COMMAND_FILE).read_text(encoding="utf-8").strip()
     except OSError:
+        return ""
+
+
+def built_version(bundle: Path) -> str:
+    """The version of Wetgate that a bundle was built from; empty where it does not say."""
+    try:
+        facts = json.loads((bundle / FACTS_FILE).read_text(encoding="utf-8"))
+        return str(facts["version"])
+    except (OSError, ValueError, TypeError, KeyError):
         return ""
 
 
