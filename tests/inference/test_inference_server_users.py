@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from serving import REPOSITORY, ServerProcess, until
+from real_server import RealServer, shared_maps, until
 
 from wetgate.errors import WetgateError
 from wetgate.service import connect
 from wetgate.service.channel import dial
 from wetgate.service.messages import HEADER, decode
+from wetgate.service.places import Places
 from wetgate.service.protocol import Code, Error, Hello, encode
 
 pytestmark = pytest.mark.skipif(
@@ -49,20 +52,24 @@ def as_stranger(code, *arguments):
 
 
 @pytest.fixture
-def server():
-    process = ServerProcess()
-    try:
-        yield process
-    finally:
-        process.close()
+def serving():
+    """Its folder is to be made below one that is open to all, as /tmp is."""
+    folder = Path(tempfile.mkdtemp(prefix="wetgate-test-"))
+    folder.chmod(0o1777)
+    server = RealServer(Places(folder / "run"))
+    yield server
+    if server.places.lock.exists():
+        server.places.folder.chmod(0o700)
+        server.end()
+    shutil.rmtree(folder)
 
 
 def test_the_stranger_is_one():
     assert as_stranger("print(json.dumps([os.getuid(), os.geteuid(), os.getgroups()]))") == [STRANGER, STRANGER, []]
 
 
-def test_another_user_cannot_connect_nor_look_nor_take_the_sockets_place(server):
-    server.start()
+def test_another_user_cannot_connect_nor_look_nor_take_the_sockets_place(serving):
+    process = serving.process()
     code = """
 folder = arguments[0]
 there = [os.path.join(folder, name) for name in ("server.sock", "server.lock", "server.log")]
@@ -81,21 +88,21 @@ print(json.dumps({
     "open the folder": tried(lambda: os.chmod(folder, 0o777)),
 }))
 """
-    before = sorted(server.places.folder.iterdir())
-    assert set(as_stranger(code, server.places.folder).values()) == {"PermissionError"}
-    assert sorted(server.places.folder.iterdir()) == before
-    with server.connect() as client:
-        assert client.status()["process"] == server.process.pid
+    before = sorted(serving.places.folder.iterdir())
+    assert set(as_stranger(code, serving.places.folder).values()) == {"PermissionError"}
+    assert sorted(serving.places.folder.iterdir()) == before
+    with serving.client() as client:
+        assert client.status()["process"] == process
 
 
-def test_another_user_cannot_read_frames(server):
+def test_another_user_cannot_read_frames(serving):
     """Frames are in memory without a name: only through the processes that map it could they be found."""
-    server.start()
+    process = serving.process()
     secret = np.random.default_rng(7).bytes(4096)
-    with server.connect() as client:
+    with serving.client() as client:
         segment = client.memory(4096)
         segment.map[:] = secret
-        assert server.mapped_memories() == 1
+        assert shared_maps(process) == 1
         code = """
 found = {}
 for pid in arguments:
@@ -106,22 +113,22 @@ for pid in arguments:
         found[descriptor, pid] = tried(lambda: open(f"/proc/{pid}/fd/{descriptor}", "rb"))
 print(json.dumps(sorted(set(found.values()))))
 """
-        assert as_stranger(code, server.process.pid, os.getpid()) == ["PermissionError"]
+        assert as_stranger(code, process, os.getpid()) == ["PermissionError"]
         assert not any(secret[:64] in path.read_bytes() for path in Path("/dev/shm").iterdir() if path.is_file())
 
 
-def test_in_an_opened_folder_the_server_still_sends_another_user_away(server):
+def test_in_an_opened_folder_the_server_still_sends_another_user_away(serving):
     """The second line of defence: what the user opens to the world after the start is no way in."""
-    server.start()
-    server.places.folder.chmod(0o777)
-    server.places.socket.chmod(0o777)
+    serving.process()
+    serving.places.folder.chmod(0o777)
+    serving.places.socket.chmod(0o777)
     code = """
 connecting = socket.socket(socket.AF_UNIX)
 connecting.connect(arguments[0])
 connecting.settimeout(60)
 heard = b""
+tried(lambda: connecting.send(bytes.fromhex(arguments[1])))
 try:
-    connecting.send(bytes.fromhex(arguments[1]))
     while data := connecting.recv(4096):
         heard += data
 except ConnectionError:
@@ -129,14 +136,14 @@ except ConnectionError:
 print(json.dumps(heard.hex()))
 """
     hello = encode(Hello(1, 1, 1, bytes(32), "stranger"))
-    heard = bytes.fromhex(as_stranger(code, server.places.socket, hello.hex()))
+    heard = bytes.fromhex(as_stranger(code, serving.places.socket, hello.hex()))
     _, kind, _, request, length = HEADER.unpack_from(heard)
     message = decode(kind, request, heard[HEADER.size :])
     assert isinstance(message, Error) and message.code is Code.REFUSED and length == len(heard) - HEADER.size
     with pytest.raises(WetgateError, match="is open to other users"):
-        server.connect()
-    server.places.folder.chmod(0o700)
-    with server.connect() as client:
+        serving.client()
+    serving.places.folder.chmod(0o700)
+    with serving.client() as client:
         assert len(client.status()["clients"]) == 1
 
 
@@ -150,24 +157,21 @@ PLANTED = {
 
 
 @pytest.mark.parametrize("plant", PLANTED.values(), ids=PLANTED)
-def test_what_another_user_put_in_the_folders_place_is_used_by_nobody(server, tmp_path, plant):
+def test_what_another_user_put_in_the_folders_place_is_used_by_nobody(serving, tmp_path, plant):
     own = tmp_path / "own"
     own.mkdir(mode=0o700)
-    folder = server.places.folder
+    folder = serving.places.folder
     as_stranger(f"folder = arguments[0]\n{plant}\nprint('true')", folder, own)
-    for use in (lambda: dial(server.places), lambda: connect(places=server.places, command=["/never"])):
+    for use in (lambda: dial(serving.places), lambda: connect(places=serving.places, command=["/never"])):
         with pytest.raises(WetgateError, match="belongs to another user|is a link or a file"):
             use()
-    environment = {**os.environ, "WETGATE_RUNTIME": str(folder), "PYTHONPATH": str(REPOSITORY)}
-    done = subprocess.run(
-        [sys.executable, "-m", "wetgate", "serve"], env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([serving.command, "serve"], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and str(folder) in done.stderr, done.stderr
     assert list(own.iterdir()) == [] and os.lstat(folder).st_uid == STRANGER
     assert not folder.is_dir() or list(folder.iterdir()) == []
 
 
-def test_a_server_of_another_user_is_not_believed(server):
+def test_a_server_of_another_user_is_not_believed(serving):
     """In a folder that root may enter: a real server process of another user listens there."""
     code = """
 folder = arguments[0]
@@ -179,13 +183,13 @@ print("listening", flush=True)
 listening.accept()
 """
     program = AS_STRANGER.format(stranger=STRANGER) + code
-    folder = server.places.folder
+    folder = serving.places.folder
     with subprocess.Popen([sys.executable, "-c", program, str(folder)], stdout=subprocess.PIPE, text=True) as other:
         try:
             assert other.stdout.readline() == "listening\n"
             os.chown(folder, 0, 0)  # as if the look at the folder had been outwitted
-            until(server.places.socket.exists, "the socket")
+            until(serving.places.socket.exists)
             with pytest.raises(WetgateError, match=f"another user .number {STRANGER}. answers"):
-                dial(server.places)
+                dial(serving.places)
         finally:
             other.kill()
