@@ -51,6 +51,7 @@ OfxStatus create_instance(OfxImageEffectHandle effect) {
     self->status = find_parameter(parameters, PARAM_STATUS);
     self->revision = find_parameter(parameters, PARAM_REVISION);
     atomic_init(&self->shows_error, false);
+    atomic_init(&self->announced, -1);
     set_pointer(set, instance_data, self);
     return kOfxStatOK;
 }
@@ -143,6 +144,9 @@ static void say_status(instance *self) {
     if (result == WG_STOPPED) {
         wg_say(&why, "The inference server is not ready yet; press update in a moment.");
     } else if (result == WG_DONE) {
+        for (char *line = strchr(model.limits, '\n'); line != NULL; line = strchr(line, '\n')) {
+            *line = ' '; /* the status is one line */
+        }
         wg_say(&why, "Ready: %s, %s; %d frame%s at a time%s%s", model.recipe[0] != 0 ? model.recipe : "a foreign model",
                model.encoding[0] != 0 ? model.encoding : "no encoding stated", 2 * model.radius + 1,
                model.radius == 0 ? "" : "s", model.limits[0] != 0 ? ". " : ".", model.limits);
@@ -238,7 +242,7 @@ neighbours neighbours_at(const instance *self, OfxTime time, int radius) {
 }
 
 OfxStatus frames_needed(OfxImageEffectHandle effect, OfxPropertySetHandle in, OfxPropertySetHandle out) {
-    const instance *self = instance_of(effect);
+    instance *self = instance_of(effect);
     OfxTime time = time_of(in);
     choices chosen;
     wg_model model;
@@ -248,10 +252,11 @@ OfxStatus frames_needed(OfxImageEffectHandle effect, OfxPropertySetHandle in, Of
     }
     read_choices(self, time, &chosen);
     if (changes_nothing(&chosen) || wg_describe(chosen.model, stop_of(self), &model, &why) != WG_DONE) {
-        return kOfxStatReplyDefault; /* rendering will say what is wrong */
+        model.radius = 0; /* rendering will say what is wrong */
     }
     neighbours around = neighbours_at(self, time, model.radius);
     const double range[2] = {time - around.before, time + around.after};
+    atomic_store(&self->announced, model.radius);
     return host.property->propSetDoubleN(out, "OfxImageClipPropFrameRange_Source", 2, range) == kOfxStatOK
                ? kOfxStatOK
                : kOfxStatReplyDefault;

@@ -32,6 +32,7 @@ typedef struct {
     clip source, output, mask; /* mask.handle is NULL where the context has no mask */
     OfxParamHandle model, mix, show, device, offset, curves, status, revision;
     atomic_bool shows_error;
+    atomic_int announced; /* the radius that the host was last told; -1 where it has not asked */
 } instance;
 
 /* What the artist has chosen; the paths are copies. */

@@ -119,10 +119,12 @@ static layout lay_out(wg_rect region, int frames, bool with_coverage) {
     return parts;
 }
 
-/* One side of the window: frames as far as the host has them, then the last of them again. */
+/* One side of the window: frames as far as the host has them, then the last of them again. A frame of which the host
+ * was not told that it is needed is none that it does not have. */
 static wg_result fetch_side(job *work, float *planes, size_t frame, int radius, int step, int present, wg_render *request,
                             int64_t *numbers) {
     wg_stop stop = stop_of(work->self);
+    int announced = atomic_load(&work->self->announced);
     for (int distance = 1; distance <= radius; distance++) {
         int at = radius + step * distance, nearer = at - step;
         image neighbour = {0};
@@ -135,6 +137,10 @@ static wg_result fetch_side(job *work, float *planes, size_t frame, int radius, 
         if (neighbour.is_usable && neighbour.picture.channels >= 3) {
             request->may_hold_nan |= wg_fetch(&neighbour.picture, work->answer.region, planes + (size_t)at * frame);
             numbers[at] = numbers[nearer] + step;
+        } else if (distance <= present && announced >= 0 && distance > announced) {
+            release_image(&neighbour);
+            wg_say(&work->why, "The model was retrained and looks at %d frames now: render this one again.", 2 * radius + 1);
+            return WG_FAILED;
         } else {
             present = 0;
             memcpy(planes + (size_t)at * frame, planes + (size_t)nearer * frame, frame * sizeof *planes);
