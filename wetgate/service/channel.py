@@ -18,6 +18,7 @@ import select
 import socket
 import stat
 import struct
+import sys
 import time
 from dataclasses import dataclass
 
@@ -31,7 +32,9 @@ LOOPBACK = os.name == "nt"
 
 _LOOPBACK_HOST = "127.0.0.1"
 _MOST_DESCRIPTORS = 8  # more than any message may bring: the connection must see that there were too many
-_NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
+_MACOS = sys.platform == "darwin"
+_SO_NOSIGPIPE = 0x1022  # macOS: writing to nobody is an error, not a signal that ends the host
+_NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)  # the same on Linux
 _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 _PAUSE_S = 0.1
 _NO_TOKEN = bytes(TOKEN_BYTES)
@@ -58,8 +61,8 @@ class Channel:
         self.carries_descriptors = carries_descriptors
         self.token = token
         self._socket = connected
-        with contextlib.suppress(OSError, AttributeError):  # macOS' way to get an error instead of SIGPIPE
-            connected.setsockopt(socket.SOL_SOCKET, socket.SO_NOSIGPIPE, 1)  # type: ignore[attr-defined]
+        if _MACOS:
+            connected.setsockopt(socket.SOL_SOCKET, _SO_NOSIGPIPE, 1)
 
     def fileno(self) -> int:
         """For selectors; -1 once closed."""
