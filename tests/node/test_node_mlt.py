@@ -51,7 +51,10 @@ class Studio:
 def studio(host, tmp_path_factory) -> Iterator[Studio]:
     plugins = tmp_path_factory.mktemp("ofx")
     install(plugins)
-    with tempfile.TemporaryDirectory(prefix="wetgate-") as folder, pytest.MonkeyPatch.context() as patch:
+    with (
+        tempfile.TemporaryDirectory(prefix="wetgate-", ignore_cleanup_errors=True) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         patch.setenv(places.VARIABLE, str(Path(folder, "run")))  # pytest's folders are too long for a socket
         patch.delenv("WETGATE_COMMAND", raising=False)
         yield Studio(host, plugins)
