@@ -84,7 +84,8 @@ def _write(pattern: str, number: int, pixels: Pixels) -> None:
 
 
 def _run(*words: str) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": paths}
     command = [sys.executable, "-m", "wetgate", words[0], "--json", *words[1:]]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import os
 import sys
@@ -19,12 +20,13 @@ from wetgate.onnx_model import ModelCard, open_model
 DEVICES = ("auto", "cpu", "cuda")
 CPU_BUDGET = 384 << 20
 """Bytes for a model's intermediate results on the CPU: all sessions of a process share them."""
-CUDA_BUDGET = 4 << 30
-"""Bytes of GPU memory for one session; the rest belongs to the artist's other programs."""
+CUDA_SHARE = 1 / 3
+"""Of a GPU's memory, for one session; the rest belongs to the artist's other programs."""
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _OUT_OF_MEMORY = ("Available memory of", "allocate memory", "out of memory", "bad_alloc", "bad allocation")
 _ONLY_FATAL = 4
+_LEAST_CUDA_BUDGET = 2 << 30
 
 Array = NDArray[np.float32]
 
@@ -202,7 +204,7 @@ def _load(path: os.PathLike[str], data: bytes, device: str, bounded: bool) -> or
         _preload_cuda()
         settings = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"}
         if bounded:
-            settings["gpu_mem_limit"] = str(CUDA_BUDGET)
+            settings["gpu_mem_limit"] = str(_cuda_budget())
         providers.insert(0, (_PROVIDERS["cuda"], settings))
     elif bounded:
         _share_bounded_arena()
@@ -216,10 +218,24 @@ def _load(path: os.PathLike[str], data: bytes, device: str, bounded: bool) -> or
 
 
 @functools.cache
+def _cuda_budget() -> int:
+    """Bytes of GPU memory for one session, by what the driver says of the first GPU."""
+    device, total = ctypes.c_int(), ctypes.c_size_t()
+    try:
+        driver = ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
+        failed = driver.cuInit(0) or driver.cuDeviceGet(ctypes.byref(device), 0)
+        failed = failed or driver.cuDeviceTotalMem_v2(ctypes.byref(total), device)
+    except (OSError, AttributeError):
+        failed = True
+    return _LEAST_CUDA_BUDGET if failed else max(_LEAST_CUDA_BUDGET, int(CUDA_SHARE * total.value))
+
+
+@functools.cache
 def _preload_cuda() -> None:
     """Find CUDA's libraries in the packages that brought them; what is missing, the session itself will tell."""
     with contextlib.suppress(Exception), contextlib.redirect_stdout(sys.stderr):
         ort.preload_dlls()
+    ort.set_default_logger_severity(_ONLY_FATAL)  # cuDNN's second thoughts about a convolution are no errors
 
 
 @functools.cache

@@ -8,6 +8,7 @@ rounding, since cuDNN chooses its sums by size.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,10 +21,13 @@ from wetgate.inference.session import OutOfMemory, Session, Stop, Stopped
 
 Array = NDArray[np.float32]
 
-FIRST_SIDE = 2304
-"""Pixels on a side of the first tiles tried (a 2K frame and its halo in one); a third less each time until the
-session's memory budget holds them."""
+FIRST_SIDES = {"cpu": 2304, "cuda": 8192}
+"""Pixels on a side of the first tiles tried (a frame of 2K, of 8K); a third less each time until the session's memory
+budget holds them."""
 SMALLEST_SIDE = 32
+
+_SPARE_ARRAYS = 9
+"""Tiles at a frame's end differ by a few pixels: up to three shapes in, out and of coverage."""
 
 
 @dataclass
@@ -86,8 +90,9 @@ class Restorer:
         if tile is not None and session.card.halo is None:
             raise WetgateError("This model sees whole frames only, so it cannot be tiled; leave --tile at 'auto'.")
         self.session = session
-        self._side = tile or FIRST_SIDE
+        self._side = tile or FIRST_SIDES[session.device]
         self._fixed = tile is not None
+        self._spare = _Spare()
 
     def restore(self, window: Sequence[Array], stop: Stop | None = None) -> tuple[Array, Array | None, Effort]:
         """Restore the middle frame of ``window``.
@@ -145,12 +150,12 @@ class Restorer:
             if stop is not None and stop.requested:
                 raise Stopped("The computation was stopped before it was done.")
             parts = [planes[:, rows.read, columns.read] for planes in window]
-            frames = np.ascontiguousarray(parts[0] if len(parts) == 1 else np.concatenate(parts))
+            frames = self._spare.together(parts)
             kept = (rows.keep, columns.keep)
             targets = [restored[:, *kept], *([] if coverage is None else [coverage[kept]])]
             inner = (rows.kept_of_read, columns.kept_of_read)
             size = frames.shape[1:]
-            whole = [_own_or_new(target, size) for target in targets]
+            whole = [self._spare.tile_for(target, size) for target in targets]
             started = time.perf_counter()
             self.session.run_into(frames, whole[0], whole[1] if coverage is not None else None, stop)
             effort.model_s += time.perf_counter() - started
@@ -172,8 +177,29 @@ class Restorer:
                 yield rows, across
 
 
-def _own_or_new(target: Array, size: tuple[int, int]) -> Array:
-    """``target`` itself where a whole tile of ``size`` can be written into it, else memory for the tile."""
-    if target.shape[-2:] == size and target.flags.c_contiguous:
-        return target
-    return np.empty((*target.shape[:-2], *size), np.float32)
+class _Spare(threading.local):
+    """Memory for tiles, kept from one to the next: fresh memory costs more than what is copied into it."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[tuple[str, tuple[int, ...]], Array] = {}
+
+    def together(self, parts: Sequence[Array]) -> Array:
+        """The planes of all parts, contiguous; the only part itself where it is."""
+        if len(parts) == 1 and parts[0].flags.c_contiguous:
+            return parts[0]
+        shape = (sum(len(part) for part in parts), *parts[0].shape[1:])
+        return np.concatenate(parts, out=self._array("in", shape))
+
+    def tile_for(self, target: Array, size: tuple[int, ...]) -> Array:
+        """``target`` itself where a whole tile of ``size`` can be written into it, else memory for the tile."""
+        if target.shape[-2:] == size and target.flags.c_contiguous:
+            return target
+        return self._array("out", (*target.shape[:-2], *size))
+
+    def _array(self, use: str, shape: tuple[int, ...]) -> Array:
+        key = use, shape
+        if key not in self._arrays:
+            if len(self._arrays) >= _SPARE_ARRAYS:
+                self._arrays.clear()
+            self._arrays[key] = np.empty(shape, np.float32)
+        return self._arrays[key]
