@@ -61,7 +61,7 @@ def save_graph(tmp_path: Path) -> Callable[..., Path]:
         constants: dict[str, Any] | None = None,
         *,
         card: ModelCard | None = None,
-        opset: int = 18,
+        opset: int = 20,
         name: str = "graph.onnx",
     ) -> Path:
         channels = 3 if card is None else 3 * (2 * card.radius + 1)

@@ -8,6 +8,7 @@ whole numbers that follow from a picture's size are :class:`Sizes`, and the trac
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -126,6 +127,13 @@ def _elu(node: Node, x: Tensor) -> Tensor:
     return F.elu(x, node.get("alpha", 1.0))
 
 
+def _gelu(node: Node, x: Tensor) -> Tensor:
+    """Hendrycks & Gimpel, Gaussian Error Linear Units, 2016."""
+    if node.get("approximate", "none") == "tanh":
+        return 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
+    return 0.5 * x * (1 + torch.erf(x * math.sqrt(0.5)))
+
+
 def _prelu(node: Node, x: Tensor, slope: Tensor) -> Tensor:
     return torch.relu(x) - slope * torch.relu(-x)
 
@@ -145,7 +153,7 @@ def _gather(node: Node, x: Value, indices: Value) -> Sizes:
 
 
 def _squeeze(node: Node, x: Value, axes: Sizes | None = None) -> Value:
-    """Also Unsqueeze: one whole number is the same to us alone and in a vector."""
+    """Also Unsqueeze: one whole number alone and in a vector are the same to us."""
     if not isinstance(x, Sizes):
         raise node.refused("on pictures")
     return x
@@ -184,8 +192,10 @@ def _transpose(node: Node, x: Tensor) -> Tensor:
     return x.permute(node.get("perm", list(reversed(range(x.dim())))))
 
 
-def _reshape(node: Node, x: Tensor, shape: Sizes) -> Tensor:
+def _reshape(node: Node, x: Value, shape: Sizes) -> Value:
     node.demand("allowzero", 0)
+    if isinstance(x, Sizes):
+        return _squeeze(node, x)
     return x.reshape([x.shape[i] if isinstance(n, int) and n == 0 else n for i, n in enumerate(shape)])
 
 
@@ -314,6 +324,7 @@ OPERATORS: dict[str, Callable[..., Value | list[Any]]] = {
     "Erf": _unary(torch.erf),
     "Exp": _unary(torch.exp),
     "Gather": _gather,
+    "Gelu": _gelu,
     "GlobalAveragePool": _global_average,
     "Identity": _identity,
     "InstanceNormalization": _instance_norm,
