@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -11,10 +15,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 from host import FAILED, OK, Clip, Host
 from scripted_server import RESTORED, ScriptedServer
 
+from wetgate.errors import WetgateError
 from wetgate.service.client import connect
 from wetgate.service.places import VARIABLE
 from wetgate.service.protocol import Code, Error, Hello, Model, Render
@@ -108,6 +114,54 @@ def test_the_server_does_not_get_the_hosts_python(node, places, tmp_path, monkey
     lines = told.read_text().splitlines()
     assert "KEPT=yes" in lines
     assert not [line for line in lines if "nowhere" in line]
+
+
+@pytest.mark.parametrize("place", ["bundle", "home", "path"])
+def test_the_command_is_found_where_it_is_installed(library, places, gain, picture, tmp_path, monkeypatch, place):
+    working, bundle, home = os.environ["WETGATE_COMMAND"], tmp_path / "Contents", tmp_path / "home"
+    for folder in (bundle / "Linux-x86-64", bundle / "Resources", home / ".local" / "bin", tmp_path / "bin"):
+        folder.mkdir(parents=True)
+    shutil.copy(library, bundle / "Linux-x86-64" / "wetgate.ofx")
+    monkeypatch.delenv("WETGATE_COMMAND")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("PATH", f"/nowhere:{tmp_path / 'bin'}")
+    (bundle / "Resources" / "wetgate-command.txt").write_text(
+        f"{working if place == 'bundle' else '/nowhere/wetgate'}\n"
+    )
+    if place != "bundle":
+        found = home / ".local" / "bin" if place == "home" else tmp_path / "bin"
+        (found / "wetgate").symlink_to(working)
+    host = Host(str(bundle / "Linux-x86-64" / "wetgate.ofx"))
+    node = host.node(model=gain(0.5), source=Clip({1: picture(1)}))
+    assert (node.render(1).status, node.message) == (OK, None)
+    host.unload()
+
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+
+
+@as_root
+def test_a_folder_of_another_user_is_not_touched(node, places):
+    places.folder.mkdir(mode=0o700)
+    os.chown(places.folder, 65534, 65534)
+    assert node.render(1).status == FAILED
+    assert node.message.startswith(f"The inference server's folder {places.folder} is not a folder of yours alone")
+
+
+@as_root
+def test_a_server_of_another_user_is_not_spoken_to(node, places):
+    places.folder.mkdir(mode=0o700)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(places.socket))
+        os.seteuid(65534)  # the system remembers who listens
+        try:
+            listening.listen()
+        finally:
+            os.seteuid(0)
+        assert node.render(1).status == FAILED
+        assert node.message == f"The inference server in {places.folder} was started by another user."
+        listening.setblocking(False)
+        assert listening.accept()[0].recv(1) == b""
 
 
 @pytest.mark.parametrize("problem", ["open", "link", "file"])
@@ -271,6 +325,13 @@ def test_a_window_of_too_many_frames_is_a_sentence(host, server, gain, picture):
     assert "131 frames" in node.message
 
 
+def test_a_frame_that_needs_too_much_memory_is_a_sentence(host, server, gain, picture):
+    server.model = Model(64, False, 0, "cd" * 32, "damage", "display", "", "", "test", "")
+    node = host.node(model=gain(0.5), source=Clip({1: picture(1, (4096, 3112), 3, np.uint8)}))
+    assert node.render(1).status == FAILED
+    assert node.message.startswith("There is no memory for a frame of this size (18963 MiB")
+
+
 # -- giving up
 
 
@@ -306,6 +367,39 @@ def test_the_host_is_asked_all_the_while(node, server):
     assert len(node.render(1).aborted_polls) >= 10
 
 
+def test_kills_and_aborts_at_any_moment_leave_a_node_that_works(host, places, gain, mean_of_window, picture):
+    chance = random.Random(7)
+    frames = {number: picture(number, (400, 300)) for number in (1, 2, 3)}
+    done = threading.Event()
+
+    def render(model, seed):
+        node, own = host.node(model=model, source=Clip(frames)), random.Random(seed)
+        statuses = set()
+        for _ in range(15):
+            node.abort_after_s = own.choice([None, 0.0, 0.01])
+            statuses.add(node.render(own.choice([1, 2, 3])).status)
+        node.destroy()
+        return statuses
+
+    def kill():
+        while not done.wait(chance.uniform(0.1, 0.5)):
+            with contextlib.suppress(WetgateError, ProcessLookupError):
+                os.kill(server_process(places), signal.SIGKILL)
+
+    with ThreadPoolExecutor(4) as threads:
+        killing = threads.submit(kill)
+        rendering = [
+            threads.submit(render, model, n) for n, model in enumerate((gain(0.5), mean_of_window(1), gain(0.5)))
+        ]
+        try:
+            assert all(future.result(PATIENCE_S * 3) <= {OK, FAILED} for future in rendering)
+        finally:
+            done.set()
+        killing.result(PATIENCE_S)
+    node = host.node(model=gain(0.5), source=Clip(frames))
+    np.testing.assert_array_equal(node.render(1).pixels[..., :3], frames[1][..., :3] * np.float32(0.5))
+
+
 # -- hosts that die, and unloading
 
 
@@ -331,7 +425,7 @@ def test_the_server_frees_the_memory_of_a_host_that_was_killed(library, places, 
 
     def memories():
         links = []
-        for entry in os.scandir(f"/proc/{process}/maps"[:-5] + "/fd"):
+        for entry in os.scandir(f"/proc/{process}/fd"):
             try:
                 links.append(os.readlink(entry.path))
             except FileNotFoundError:
