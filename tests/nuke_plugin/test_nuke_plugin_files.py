@@ -9,7 +9,7 @@ import threading
 import numpy as np
 import pytest
 
-from nuke_plugin.engine import frame_name, render_files, window_of
+from nuke_plugin.restoring import frame_name, render_files, window_of
 from wetgate.cli.main import main
 from wetgate.errors import WetgateError
 from wetgate.images import read_image, write_image

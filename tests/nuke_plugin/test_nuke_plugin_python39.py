@@ -20,7 +20,7 @@ SHARED = ("wetgate.project", "wetgate.service", "wetgate.files", "wetgate.errors
 WHOLE_WAY = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-from nuke_plugin.engine import render_files
+from nuke_plugin.restoring import render_files
 model, scan, output, command = json.loads(sys.argv[2])
 seen = []
 outcome = render_files(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nuke_plugin import engine
-from nuke_plugin.engine import IN_FLIGHT, render_files
+from nuke_plugin.restoring import IN_FLIGHT, render_files
 from wetgate.errors import WetgateError
 from wetgate.service.client import ServerError, ServerGone
 from wetgate.service.protocol import Code, Device, Model, Restored
