@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nuke_plugin import engine
+from nuke_plugin import restoring
 from nuke_plugin.restoring import IN_FLIGHT, render_files
 from wetgate.errors import WetgateError
 from wetgate.service.client import ServerError, ServerGone
@@ -68,7 +68,7 @@ class Talk:
 @pytest.fixture
 def talk(monkeypatch):
     talk = Talk()
-    monkeypatch.setattr(engine, "connect", talk.connect)
+    monkeypatch.setattr(restoring, "connect", talk.connect)
     return talk
 
 
