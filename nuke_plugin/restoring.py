@@ -57,6 +57,7 @@ def render_files(
     *,
     frames: Optional[Sequence[int]] = None,
     mask: Masks = None,
+    curves: Name = "",
     device: str = "auto",
     follow: Follow = lambda done, total, frame: None,
     cancelled: Callable[[], bool] = lambda: False,
@@ -73,6 +74,7 @@ def render_files(
         output: the files to write, as ``folder/shot.####.exr`` or ``shot.%04d.exr``; not in a folder of the scan.
         frames: which frames to restore; all by default.
         mask: restore only where these pictures are white: one for all frames, or one for each.
+        curves: a file of the scan's exposure curves, which a model that was trained steady wants.
         device: "auto", "cpu" or "cuda".
         follow: called in this thread.
         cancelled: looked at every 20 ms while the server works; true ends it after what is being written.
@@ -81,7 +83,7 @@ def render_files(
     Raises:
         WetgateError: something is missing, no server can be started, or a frame or the model fails; in a sentence.
     """
-    return _Job(model, scan, output, frames, mask, device, follow, cancelled).run(command)
+    return _Job(model, scan, output, frames, mask, curves, device, follow, cancelled).run(command)
 
 
 def frame_name(pattern: str, number: int) -> str:
@@ -125,11 +127,13 @@ class _Job:
         output: str,
         frames: Optional[Sequence[int]],
         mask: Masks,
+        curves: Name,
         device: str,
         follow: Follow,
         cancelled: Callable[[], bool],
     ) -> None:
-        self._model, self._scan, self._output, self._mask, self._device = model, scan, output, mask, device
+        self._model, self._scan, self._output, self._mask = model, scan, output, mask
+        self._curves, self._device = curves, device
         self._follow, self._cancelled = follow, cancelled
         numbers = sorted(set(scan if frames is None else frames))
         if not numbers:
@@ -183,9 +187,18 @@ class _Job:
             self._todo.extendleft(number for number, _ in reversed(asked))
 
     def _request(self, number: int, radius: int) -> RenderFile:
-        window = [self._scan[at] for at in window_of(number, radius, frozenset(self._scan))]
+        numbers = window_of(number, radius, frozenset(self._scan))
+        window = [self._scan[at] for at in numbers]
         mask = self._mask[number] if isinstance(self._mask, Mapping) else self._mask
-        return file_request(window, self._files[number], self._model, mask=mask or "", device=self._device)
+        return file_request(
+            window,
+            self._files[number],
+            self._model,
+            mask=mask or "",
+            curves=self._curves,
+            numbers=numbers,
+            device=self._device,
+        )
 
     def _take(self, client: Client, number: int, request: int) -> None:
         """Wait for an answer, or give the request up; a frame without a picture is still to be done."""

@@ -149,8 +149,10 @@ class Noise:
         if kind == 3:
             return Forget(memory)
         if kind == 4:
-            scans = ("/no/scan.1.exr",) * chance.choice([1, 3])
-            return RenderFile(Device.CPU, chance.choice([self._model, "/no/model.onnx"]), "/no/out.exr", "", scans)
+            frames = chance.choice([1, 3])
+            model = chance.choice([self._model, "/no/model.onnx"])
+            scans = ("/no/scan.1.exr",) * frames
+            return RenderFile(Device.CPU, model, "/no/out.exr", "", "", tuple(range(frames)), scans)
         if kind == 5:
             return Cancel(chance.choice([1, self._requests, self._requests + 1]))
         if kind == 6:

@@ -57,7 +57,7 @@ def test_every_request_has_its_answer(server, client, restored, tmp_path):
     assert client.describe("/m.onnx") == CARD
     assert client.status() == {"pid": 7}
     assert client.render_file(["/a.dpx"], "/b.dpx", "/m.onnx", device="cuda") == restored
-    assert asked(server, RenderFile) == [RenderFile(Device.CUDA, "/m.onnx", "/b.dpx", "", ("/a.dpx",))]
+    assert asked(server, RenderFile) == [RenderFile(Device.CUDA, "/m.onnx", "/b.dpx", "", "", (0,), ("/a.dpx",))]
 
 
 def test_paths_are_made_absolute(server, client, restored, tmp_path, monkeypatch):

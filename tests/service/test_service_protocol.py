@@ -48,7 +48,7 @@ from wetgate.service.protocol import (
 HELLO = Hello(1, 1, 4711, bytes(32), "node 0.1")
 WELCOME = Welcome(1, 815, "wetgate 0.1")
 RENDER = Render(7, 640, 272, Device.AUTO, True, 0, 4096, None, "/m.onnx", "/c.json", (-1, 0, 2**40))
-RENDER_FILE = RenderFile(Device.CUDA, "/m.onnx", "/out.exr", "", ("/a.dpx", "/ä.dpx"))
+RENDER_FILE = RenderFile(Device.CUDA, "/m.onnx", "/out.exr", "", "/c.json", (-1, 7), ("/a.dpx", "/ä.dpx"))
 MODEL = Model(1, True, None, "ab" * 32, "color", "log", "", "grain", "wetgate 0.1", "One.\nTwo.")
 RESTORED = Restored(Device.CUDA, 16, False, 12, 20_000, 2**40, "cd" * 32)
 REQUESTS = [Describe("/m.onnx"), Memory(7, 2**33, ""), Forget(7), RENDER, RENDER_FILE, Status(), Stop()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 from argparse import ArgumentParser, Namespace
@@ -83,6 +84,7 @@ def _serve(places: Places, idle_s: float) -> dict[str, Any]:
     from wetgate.inference.server import Server, bound_memory
 
     places.make()
+    os.chdir(places.folder)  # whoever started it may want to remove or unmount the folder that it stood in
     _write_log(places)
     bound_memory()
     server = Server(places, idle_s)

@@ -105,18 +105,27 @@ def render_file(models: Models, request: RenderFile, turn: Turn, stop: Stop) -> 
     with _refused_as(Code.FILE):
         _check_files([output, *scans], middle)
         images = {scan: read_image(scan) for scan in dict.fromkeys(scans)}
-        frames = {scan: Frame.of(image) for scan, image in images.items()}
         _check_sizes(images)
+        frames = {scan: Frame.of(image) for scan, image in images.items()}
+        curves = load_curves(Path(request.curves)) if request.curves else None
         weights = matte(read_image(request.mask), images[middle].size) if request.mask else None
         source_sha256 = file_hash(middle)
     started = time.perf_counter()
     window = [frames[scan] for scan in scans]
+    number = request.numbers[len(scans) // 2]
     with _refused_as(Code.FAILED):
+        if curves is not None:
+            steady = {
+                scan: curves.steady(at, frames[scan].clean) for at, scan in zip(request.numbers, scans, strict=True)
+            }
+            window = [replace(frame, clean=steady[scan]) for scan, frame in zip(scans, window, strict=True)]
         restored = turn(lambda: restore_frame(window, weights, loaded.restorer, middle.name, stop))
     with _refused_as(Code.FILE):
         image = images[middle]
         if output.suffix.lower() == ".exr":
-            said = marks(loaded.restorer.session.card, loaded.sha256, middle, source_sha256, None, None)
+            said = marks(
+                loaded.restorer.session.card, loaded.sha256, middle, source_sha256, number, curves and curves.of(number)
+            )
             image = replace(image, header=image.header.with_attributes(said))
         make_folder(output.parent)
         write_image(output, restored.pixels, like=image.header, alpha=image.alpha)

@@ -233,12 +233,17 @@ class Client:
         model: str | os.PathLike[str],
         *,
         mask: str | os.PathLike[str] = "",
+        curves: str | os.PathLike[str] = "",
+        numbers: Sequence[int] = (),
         device: str = "auto",
         cancelled: Cancelled | None = None,
         timeout_s: float | None = None,
     ) -> Restored:
-        """Restore a frame from the files of its window, oldest first, into a file; otherwise as :meth:`render`."""
-        message = file_request(scans, output, model, mask=mask, device=device)
+        """Restore a frame from the files of its window, oldest first, into a file; otherwise as :meth:`render`.
+
+        ``numbers`` are the frames of those files in the scan, which ``curves`` need.
+        """
+        message = file_request(scans, output, model, mask=mask, curves=curves, numbers=numbers, device=device)
         return _of(Restored, self.answer(self.ask(message), cancelled=cancelled, timeout_s=timeout_s))
 
     def status(self) -> dict[str, Any]:
@@ -353,6 +358,8 @@ def file_request(
     model: str | os.PathLike[str],
     *,
     mask: str | os.PathLike[str] = "",
+    curves: str | os.PathLike[str] = "",
+    numbers: Sequence[int] = (),
     device: str = "auto",
 ) -> RenderFile:
     """What :meth:`Client.render_file` asks, for :meth:`Client.ask`."""
@@ -361,6 +368,8 @@ def file_request(
         model=_path(model),
         output=_path(output),
         mask=_path(mask) if mask else "",
+        curves=_path(curves) if curves else "",
+        numbers=tuple(numbers or range(len(scans))),
         scans=tuple(map(_path, scans)),
     )
 

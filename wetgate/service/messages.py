@@ -188,31 +188,40 @@ class Render(Message):
 
 @dataclass(frozen=True)
 class RenderFile(Message):
-    """Restore a frame from the files of its window, ``scans``, oldest first, into the file ``output``."""
+    """Restore a frame from the files of its window, ``scans``, oldest first, into the file ``output``.
+
+    ``numbers`` are the scan's frame numbers of those files.
+    """
 
     KIND = 6
     NUMBERS = struct.Struct("<BH")
-    TEXTS = 3
+    TEXTS = 4
 
     device: Device
     model: str
     output: str
     mask: str
+    curves: str
+    numbers: tuple[int, ...]
     scans: tuple[str, ...]
 
     def to_parts(self) -> tuple[Sequence[Any], Sequence[str], bytes]:
-        _require(len(self.scans) > 0, "is about no picture")
-        numbers = (Device(self.device), len(self.scans))
-        return numbers, (self.model, self.output, self.mask), b"".join(map(_text_bytes, self.scans))
+        frames = len(self.scans)
+        _require(frames > 0, "is about no picture")
+        _require(len(self.numbers) == frames, "has another number of files than of frames")
+        window = (struct.pack(f"<{frames}q", *self.numbers), *map(_text_bytes, self.scans))
+        return (Device(self.device), frames), (self.model, self.output, self.mask, self.curves), b"".join(window)
 
     @classmethod
     def from_parts(cls, numbers: Sequence[Any], texts: Sequence[str], rest: bytes) -> RenderFile:
         device, frames = numbers
         _require(frames > 0, "is about no picture")
-        scans, end = _texts_at(rest, 0, frames)
+        _require(len(rest) >= 8 * frames, "ends too early")
+        window = struct.unpack_from(f"<{frames}q", rest)
+        scans, end = _texts_at(rest, 8 * frames, frames)
         _require(end == len(rest), "has bytes after its end")
-        model, output, mask = texts
-        return cls(Device(device), model, output, mask, tuple(scans))
+        model, output, mask, curves = texts
+        return cls(Device(device), model, output, mask, curves, window, tuple(scans))
 
 
 @dataclass(frozen=True)
