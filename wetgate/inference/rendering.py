@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from wetgate.errors import WetgateError
 from wetgate.files import make_folder
-from wetgate.images import Image, read_image, write_image
-from wetgate.inference.curves import load_curves
+from wetgate.images import read_image, write_image
+from wetgate.inference.curves import Curves, load_curves
 from wetgate.inference.frames import Frame, marks, restore_frame
 from wetgate.inference.frames import Restored as RestoredFrame
 from wetgate.inference.models import Described, Loaded, Models
@@ -99,33 +99,22 @@ def render_file(models: Models, request: RenderFile, turn: Turn, stop: Stop) -> 
         Refusal: it cannot be done, or ``stop`` was requested.
     """
     loaded = _loaded(models, request.model, request.device, len(request.scans))
-    output = Path(request.output)
-    scans = [Path(scan) for scan in request.scans]
-    middle = scans[len(scans) // 2]
+    output, scans = Path(request.output), [Path(scan) for scan in request.scans]
+    source, number = scans[len(scans) // 2], request.numbers[len(scans) // 2]
     with _refused_as(Code.FILE):
-        _check_files([output, *scans], middle)
-        images = {scan: read_image(scan) for scan in dict.fromkeys(scans)}
-        _check_sizes(images)
-        frames = {scan: Frame.of(image) for scan, image in images.items()}
+        _check_files([output, *scans], source)
         curves = load_curves(Path(request.curves)) if request.curves else None
-        weights = matte(read_image(request.mask), images[middle].size) if request.mask else None
-        source_sha256 = file_hash(middle)
+        window = _read_window(scans, request.numbers, curves)
+        image = window[len(window) // 2].image
+        weights = matte(read_image(request.mask), image.size) if request.mask else None
+        source_sha256 = file_hash(source)
     started = time.perf_counter()
-    window = [frames[scan] for scan in scans]
-    number = request.numbers[len(scans) // 2]
     with _refused_as(Code.FAILED):
-        if curves is not None:
-            steady = {
-                scan: curves.steady(at, frames[scan].clean) for at, scan in zip(request.numbers, scans, strict=True)
-            }
-            window = [replace(frame, clean=steady[scan]) for scan, frame in zip(scans, window, strict=True)]
-        restored = turn(lambda: restore_frame(window, weights, loaded.restorer, middle.name, stop))
+        restored = turn(lambda: restore_frame(window, weights, loaded.restorer, source.name, stop))
     with _refused_as(Code.FILE):
-        image = images[middle]
         if output.suffix.lower() == ".exr":
-            said = marks(
-                loaded.restorer.session.card, loaded.sha256, middle, source_sha256, number, curves and curves.of(number)
-            )
+            curve = None if curves is None else curves.of(number)
+            said = marks(loaded.restorer.session.card, loaded.sha256, source, source_sha256, number, curve)
             image = replace(image, header=image.header.with_attributes(said))
         make_folder(output.parent)
         write_image(output, restored.pixels, like=image.header, alpha=image.alpha)
@@ -181,14 +170,21 @@ def _check_files(paths: Sequence[Path], middle: Path) -> None:
         )
 
 
-def _check_sizes(images: dict[Path, Image]) -> None:
-    (first, image), *others = images.items()
-    for path, other in others:
-        if other.size != image.size:
+def _read_window(scans: Sequence[Path], numbers: Sequence[int], curves: Curves | None) -> list[Frame]:
+    """The frames in these files, each file read once, steadied where there are curves."""
+    frames: dict[Path, Frame] = {}
+    for scan, number in zip(scans, numbers, strict=True):
+        if scan not in frames:
+            frame = Frame.of(read_image(scan))
+            frames[scan] = frame if curves is None else replace(frame, clean=curves.steady(number, frame.clean))
+    first = frames[scans[0]].image
+    for scan, frame in frames.items():
+        if frame.image.size != first.size:
             raise WetgateError(
-                f"{path} is {other.size[0]} x {other.size[1]}, but {first.name} is {image.size[0]} x {image.size[1]}; "
-                "all frames of a sequence must have one size."
+                f"{scan} is {frame.image.size[0]} x {frame.image.size[1]}, but {scans[0].name} is "
+                f"{first.size[0]} x {first.size[1]}; all frames of a sequence must have one size."
             )
+    return [frames[scan] for scan in scans]
 
 
 def _answer(loaded: Loaded, effort: Effort, coverage: bool, started: float) -> Restored:
