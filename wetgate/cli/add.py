@@ -21,6 +21,7 @@ from wetgate.images import (
     read_header,
     write_image,
 )
+from wetgate.pairing.thumbnails import draw_missing
 from wetgate.project import PairDraft, open_restoration
 
 HELP = "Add pairs: the same frames as scanned and as they should look."
@@ -73,7 +74,9 @@ def run(arguments: Namespace) -> dict[str, Any]:
                 _collect(draft, scan, reference, reference_frame, mask)
                 drafts.insert(0, draft)
                 progress.update(len(drafts), f"frame {scan_frame}")
-        new = {draft.pair.number for draft in drafts if draft.pair}
+        added = [draft.pair for draft in drafts if draft.pair]
+        draw_missing(added, restoration.encoding)
+        new = {pair.number for pair in added}
         before = (pair for pair in restoration.pairs() if pair.number not in new and pair.region == region)
         there = sorted({pair.frame for pair in before} & set(frames))
         first_frames = ((scan, frames[0]), (reference, reference_frames[0]))
@@ -84,7 +87,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
         restoration.add_source(role, str(Path(pattern).absolute()))
     return {
         "folder": str(restoration.folder),
-        "pairs": [draft.pair.number for draft in drafts if draft.pair],
+        "pairs": [pair.number for pair in added],
         "frames": format_frames(frames),
         "reference_frames": format_frames(reference_frames),
         "notes": notes,

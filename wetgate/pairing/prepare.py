@@ -18,6 +18,7 @@ from wetgate.images import read_image, to_display, write_image
 from wetgate.pairing.align import LEAST_SIDE, Alignment, align, measure_residual, warp
 from wetgate.pairing.confidence import burnt_in, judge
 from wetgate.pairing.fields import COMBED_SHARE, combed_share, upper_field
+from wetgate.pairing.thumbnails import draw_missing
 from wetgate.project import Pair, Restoration
 
 Array = NDArray[np.float32]
@@ -82,6 +83,7 @@ def prepare(
         )
     for pair in pairs:
         sweep_temporaries(pair.folder)
+    draw_missing(pairs, restoration.encoding)
     accepted = []
     waiting = [pair for pair in pairs if pair.state != "rejected"]
     for pair, pictures in _looked_at(waiting, restoration.encoding):
