@@ -34,8 +34,8 @@ def draw_missing(pairs: Iterable[Pair], encoding: str) -> list[Path]:
         if path.exists():
             continue
         with contextlib.suppress(WetgateError):
-            sides = (read_image(side).pixels for side in (pair.scan, pair.reference))
-            write_image(path, side_by_side(*sides, encoding), bit_depth="8")
+            scan, reference = (read_image(side).pixels for side in (pair.scan, pair.reference))
+            write_image(path, side_by_side(scan, reference, encoding), bit_depth="8")
             written.append(path)
     return written
 
