@@ -16,7 +16,7 @@ typedef struct {
     int message_version;
 } wg_host;
 
-extern wg_host host;
+extern __attribute__((visibility("hidden"))) wg_host host; /* in this binary: no table of addresses is asked for it */
 
 bool host_load(void); /* false when a suite that every host has is missing */
 

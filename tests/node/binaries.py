@@ -17,6 +17,8 @@ class Binary:
         versions: ELF: the symbol versions that it needs, such as "GLIBC_2.17".
         flags: PE: its DLL characteristics.
         signed: Mach-O: whether it carries a signature.
+        is_whole: Mach-O: whether all indirect symbols are there. zig's linker leaves an entry of theirs unwritten, with
+            what its memory held, for each variable that another source file has and that is not hidden.
     """
 
     processor: int
@@ -25,6 +27,7 @@ class Binary:
     versions: set[str] = field(default_factory=set)
     flags: int = 0
     signed: bool = False
+    is_whole: bool = True
 
 
 def text(data: bytes, start: int) -> str:
@@ -110,7 +113,7 @@ def _thin(data: bytes) -> Binary:
     magic, processor, _, _, commands, _, _, _ = struct.unpack_from("<8I", data)
     assert magic == 0xFEEDFACF
     found = Binary(processor)
-    at = 32
+    at, count = 32, 0
     for _ in range(commands):
         kind, length = struct.unpack_from("<2I", data, at)
         if kind == 0xC:  # LC_LOAD_DYLIB
@@ -123,5 +126,9 @@ def _thin(data: bytes) -> Binary:
             for name, flags, _, _, _ in struct.iter_unpack("<I2BHQ", data[symbols : symbols + 16 * count]):
                 if flags & 1 and flags & 0xE:
                     found.exports.add(text(data, strings + name))
+        elif kind == 0xB:  # LC_DYSYMTAB, after LC_SYMTAB: where the indirect symbols are, and how many; no 0 among them
+            start, entries = struct.unpack_from("<2I", data, at + 56)
+            indirect = struct.unpack_from(f"<{entries}I", data, start)
+            found.is_whole = all(0 < symbol < count for symbol in indirect)
         at += length
     return found
