@@ -1,0 +1,467 @@
+"""Nuke, as the rest of the plug-in sees it: names, numbers and texts in and out. No other module imports `nuke`.
+
+Nodes are spoken of by their full names ("Group1.Read2"), regions are x, y, width, height in pixels from the TOP left
+of the full-resolution picture, although Nuke counts from the bottom. To be called from Nuke's main thread, except for
+:func:`in_main_thread`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+import nuke
+
+from wetgate.errors import WetgateError
+
+Region = tuple[int, int, int, int]
+Follow = Callable[[int, int, str], bool]
+"""Told before each frame and at the end: how many are done, of how many, and what is being done; true cancels."""
+
+_NO_PICTURE = ("BackdropNode", "StickyNote", "Viewer", "Input", "Output", "Write")
+_READS = ("Read",)
+
+
+class Cancelled(Exception):
+    """The artist cancelled; nothing is left behind."""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What the active Viewer shows.
+
+    Attributes:
+        scan: the node of its A input; None where there is none.
+        reference: the node of its B input.
+        frame: the current frame.
+        view: the view that is looked at, "main" in most scripts.
+        region: the region of interest; None for the whole frame.
+    """
+
+    scan: Optional[str]
+    reference: Optional[str]
+    frame: int
+    view: str
+    region: Optional[Region]
+
+
+# What Nuke is
+
+
+def has_gui() -> bool:
+    """Whether there is an artist in front of it; false for `nuke -t` and renders."""
+    return bool(nuke.GUI)
+
+
+def version() -> tuple[int, int]:
+    """Major and minor version of Nuke."""
+    return int(nuke.NUKE_VERSION_MAJOR), int(nuke.NUKE_VERSION_MINOR)
+
+
+def script() -> str:
+    """The file of the script; "" before it is saved."""
+    return str(_value(nuke.root(), "name") or "")
+
+
+def colour_management() -> str:
+    """What the script says of its colours, as "OCIO, scene_linear"."""
+    root = nuke.root()
+    said = [_value(root, name) for name in ("colorManagement", "workingSpaceLUT")]
+    return ", ".join(str(value) for value in said if value)
+
+
+def current_frame() -> int:
+    return int(nuke.frame())
+
+
+def views() -> list[str]:
+    """The script's views, the first of them what artists call the hero view."""
+    return [str(view) for view in nuke.views()]
+
+
+# What is looked at
+
+
+def viewer() -> Optional[Looked]:
+    """What the active Viewer shows; None where there is no Viewer.
+
+    Raises:
+        WetgateError: the region of interest lies outside the picture.
+    """
+    window = nuke.activeViewer()
+    if not window:
+        return None
+    node = window.node()
+    a, b = (window.activeInput(secondary=secondary) for secondary in (False, True))
+    scan, reference = (None if index is None else node.input(index) for index in (a, b))
+    shown = scan if scan is not None else reference
+    region = None
+    if shown is not None and node.roiEnabled():
+        roi = node.roi()
+        region = None if not roi else _from_top(roi, picture_size(_name(shown)))
+    return Looked(_name_or_none(scan), _name_or_none(reference), current_frame(), str(window.view()), region)
+
+
+def selected() -> list[str]:
+    """The selected nodes, in the order in which Nuke tells them: the last selected first."""
+    return [_name(node) for node in nuke.selectedNodes()]
+
+
+def input_of(node: str, index: int) -> Optional[str]:
+    """The node that is connected to an input; None where there is none."""
+    return _name_or_none(_node(node).input(index))
+
+
+def class_of(node: str) -> str:
+    return str(_node(node).Class())
+
+
+def picture_size(node: str) -> tuple[int, int]:
+    """Width and height of a node's picture at full resolution, in pixels."""
+    source = _node(node)
+    with _untouched(), _full_resolution():
+        return int(source.width()), int(source.height())
+
+
+def frame_range(node: str) -> tuple[int, int]:
+    """The first and the last frame that a node has."""
+    frames = _node(node).frameRange()
+    return int(frames.first()), int(frames.last())
+
+
+def source_files(node: str) -> tuple[str, str]:
+    """The file pattern and the colour space of the nearest Read above a node, the node included; "" without one."""
+    waiting, seen = deque([_node(node)]), set()
+    while waiting:
+        found = waiting.popleft()
+        if _name(found) in seen:
+            continue
+        seen.add(_name(found))
+        if found.Class() in _READS:
+            space = "raw" if _value(found, "raw") else _value(found, "colorspace")
+            return str(nuke.filename(found) or ""), str(space or "")
+        inside = found.nodes() if isinstance(found, nuke.Group) else []
+        above = [found.input(index) for index in range(found.inputs())]
+        waiting.extend(each for each in above if each is not None)
+        waiting.extend(each for each in inside if each.Class() == "Output")
+    return "", ""
+
+
+# Frames out of the graph
+
+
+def write_frames(
+    node: str,
+    frames: Sequence[int],
+    pattern: str,
+    *,
+    view: str = "",
+    region: Optional[Region] = None,
+    channels: str = "rgb",
+    follow: Follow = lambda done, total, text: False,
+) -> None:
+    """Render frames of a node into EXR files: 32-bit float, as they are in the graph, always at full resolution.
+
+    The files hold exactly the picture, or the region of it, however large its bounding box is. Nothing of it is left
+    in the script, on its undo list or on its title bar; files of a call that fails are the caller's to remove.
+
+    Args:
+        node: what is rendered.
+        frames: their numbers, in the order in which they are rendered.
+        pattern: the files, as ``folder/scan.####.exr``; the folder exists.
+        view: which view; the first one by default.
+        region: the part of the picture to write.
+        channels: "rgb", or "rgba" for a mask that may be in alpha.
+        follow: told before each frame and at the end; true cancels.
+
+    Raises:
+        Cancelled: by ``follow``, or in Nuke's own progress window.
+        WetgateError: a frame cannot be rendered, or the region lies outside the picture.
+    """
+    source = _node(node)
+    view = view or views()[0]
+    if view not in views():
+        raise WetgateError(f"The script has no view {view}: choose one of {', '.join(views())}.")
+    box = _from_bottom(region, picture_size(node), node)
+    with _untouched(), _full_resolution(), contextlib.ExitStack() as temporary:
+        with source.parent():
+            crop = nuke.nodes.Crop()
+            temporary.callback(nuke.delete, crop)
+            write = nuke.nodes.Write()
+            temporary.callback(nuke.delete, write)
+        crop.setInput(0, source)
+        # What is outside the box is cut off, what the bounding box leaves out of it is black.
+        _set(crop, box=box, reformat=True, intersect=False, crop=True)
+        write.setInput(0, crop)
+        _set(write, file=pattern.replace("\\", "/"), file_type="exr")  # the format's own knobs appear by this
+        _set(write, channels=channels, datatype="32 bit float", compression="Zip (1 scanline)", raw=True)
+        _set(write, autocrop=False)
+        if len(views()) > 1:  # the file's channels get no view's name in front of theirs
+            _set(write, views=view, heroview=view)
+        for done, frame in enumerate(frames):
+            if follow(done, len(frames), f"{source.name()}, frame {frame}"):
+                raise Cancelled
+            _execute(write, frame, view, node)
+        if follow(len(frames), len(frames), f"{source.name()} is rendered"):
+            raise Cancelled
+
+
+def _execute(write: nuke.Node, frame: int, view: str, name: str) -> None:
+    try:
+        nuke.execute(write, frame, frame, 1, [view])
+    except (RuntimeError, nuke.CancelledError) as error:
+        if isinstance(error, nuke.CancelledError) or str(error).startswith("Cancelled"):
+            raise Cancelled from error
+        raise WetgateError(
+            f"Frame {frame} of {name} cannot be rendered ({str(error).strip()}): look at it in the Viewer first."
+        ) from error
+
+
+# Knobs and nodes
+
+
+def has_node(node: str) -> bool:
+    with nuke.root():
+        return nuke.toNode(node) is not None
+
+
+def knob(node: str, name: str) -> object:
+    """The value of a knob.
+
+    Raises:
+        WetgateError: there is no such node or knob.
+    """
+    return _knob(_node(node), name).value()
+
+
+def set_knob(node: str, name: str, value: object) -> None:
+    """Set a knob.
+
+    Raises:
+        WetgateError: there is no such node or knob.
+    """
+    _knob(_node(node), name).setValue(value)
+
+
+def create_pairs() -> str:
+    """Make a WetgatePairs node below the selection; return its name."""
+    with _undo_step("Wetgate pairs"):
+        return _name(_create("WetgatePairs", shown=True))
+
+
+def create_restore(model: str, *, above: Optional[str] = None) -> str:
+    """Make a WetgateRestore node with its model set, below ``above`` or the selection; return its name."""
+    with _undo_step("Wetgate restore"):
+        node = _create("WetgateRestore", above, shown=True)
+        _set(node, model=model.replace("\\", "/"))
+        return _name(node)
+
+
+def create_read(pattern: str, first: int, last: int, colourspace: str = "") -> str:
+    """Make a Read of a sequence; return its name.
+
+    Args:
+        pattern: the files, as ``folder/shot.####.exr``.
+        first: the first frame.
+        last: the last frame.
+        colourspace: as the Read names it, or "raw"; what Nuke chooses by default.
+    """
+    with _undo_step("Wetgate read"):
+        for node in nuke.selectedNodes():
+            node.setSelected(False)
+        read = _create("Read")
+        _set(read, file=pattern.replace("\\", "/"), first=first, last=last, origfirst=first, origlast=last)
+        if colourspace:
+            _set(read, **({"raw": True} if colourspace == "raw" else {"colorspace": colourspace}))
+        return _name(read)
+
+
+def _create(kind: str, above: Optional[str] = None, *, shown: bool = False) -> nuke.Node:
+    with contextlib.ExitStack() as place:
+        if above is not None:
+            place.enter_context(_node(above).parent())
+            _node(above).selectOnly()
+        try:
+            return nuke.createNode(kind, inpanel=shown and has_gui())
+        except RuntimeError as error:
+            raise WetgateError(
+                f"Nuke does not know {kind} ({str(error).strip()}): run `wetgate nuke doctor` in a terminal."
+            ) from error
+
+
+# Talk with the artist
+
+
+def tell(sentence: str) -> None:
+    """Say something: in a window, or where there is none on the terminal."""
+    if has_gui():
+        nuke.message(sentence)
+    else:
+        print(sentence, file=sys.stderr)  # noqa: T201
+
+
+def ask(sentence: str) -> bool:
+    """Whether the artist says yes; no where there is nobody to ask."""
+    return has_gui() and bool(nuke.ask(sentence))
+
+
+def choose_node(sentence: str) -> Optional[str]:
+    """Let the artist choose one of the nodes that have a picture, the selected ones first; None when cancelled."""
+    names = [_name(node) for node in nuke.allNodes() if node.Class() not in _NO_PICTURE]
+    names.sort(key=lambda name: (name not in selected(), name.lower()))
+    if not names or not has_gui():
+        return None
+    chosen = nuke.choice("Wetgate", sentence, names)
+    return None if chosen is None or not 0 <= int(chosen) < len(names) else names[int(chosen)]
+
+
+class Progress:
+    """A progress window; see :func:`progress`."""
+
+    def __init__(self, task: Optional[nuke.ProgressTask]) -> None:
+        self._task = task
+
+    def update(self, share: float, text: str) -> bool:
+        """Show how far it is (0-1) and what is being done; true when the artist cancelled."""
+        if self._task is None:
+            return False
+        self._task.setMessage(text)
+        self._task.setProgress(max(0, min(100, int(share * 100))))
+        return bool(self._task.isCancelled())
+
+    def close(self) -> None:
+        self._task = None  # Nuke takes the window away with its object
+
+
+@contextlib.contextmanager
+def progress(title: str) -> Iterator[Progress]:
+    """Show a progress window that can be cancelled during the block; without a GUI there is none."""
+    shown = Progress(nuke.ProgressTask(title) if has_gui() else None)
+    try:
+        yield shown
+    finally:
+        shown.close()
+
+
+# What Nuke calls
+
+
+def in_main_thread(call: Callable[..., object], *args: object) -> None:
+    """Have ``call`` called in Nuke's main thread, soon; from any thread, and returns at once."""
+    nuke.executeInMainThread(call, args)
+
+
+def on_knob_changed(node_class: str, call: Callable[[str, str], None]) -> None:
+    """Call ``call(node name, knob name)`` whenever a knob of such a node changes."""
+    nuke.addKnobChanged(lambda: call(_name(nuke.thisNode()), str(nuke.thisKnob().name())), nodeClass=node_class)
+
+
+def on_created(node_class: str, call: Callable[[str], None]) -> None:
+    """Call ``call(node name)`` whenever such a node is made, pasted or loaded."""
+    nuke.addOnCreate(lambda: call(_name(nuke.thisNode())), nodeClass=node_class)
+
+
+def add_plugin_path(path: str) -> None:
+    """Have Nuke look for gizmos and icons in a folder."""
+    nuke.pluginAddPath(path.replace("\\", "/"))
+
+
+# Inside
+
+
+@contextlib.contextmanager
+def _untouched() -> Iterator[None]:
+    """What is done to the script during the block, and undone, is not on its undo list and does not mark it changed."""
+    modified = nuke.modified()
+    nuke.Undo.disable()
+    try:
+        yield
+    finally:
+        nuke.Undo.enable()
+        nuke.modified(modified)
+
+
+@contextlib.contextmanager
+def _full_resolution() -> Iterator[None]:
+    """Proxy mode is off during the block."""
+    proxy = nuke.root().knob("proxy")
+    if proxy is None or not proxy.value():
+        yield
+        return
+    proxy.setValue(False)
+    try:
+        yield
+    finally:
+        proxy.setValue(True)
+
+
+@contextlib.contextmanager
+def _undo_step(name: str) -> Iterator[None]:
+    """What is done during the block is one step on the undo list; all of it is undone when it fails."""
+    nuke.Undo.begin()
+    nuke.Undo.name(name)
+    try:
+        yield
+    except BaseException:
+        nuke.Undo.cancel()
+        raise
+    nuke.Undo.end()
+
+
+def _node(name: str) -> nuke.Node:
+    with nuke.root():  # a button's code runs inside its group
+        node = nuke.toNode(name)
+    if node is None:
+        raise WetgateError(f"There is no node {name} in the script any more: choose another one.")
+    return node
+
+
+def _name(node: nuke.Node) -> str:
+    return str(node.fullName())
+
+
+def _name_or_none(node: Optional[nuke.Node]) -> Optional[str]:
+    return None if node is None else _name(node)
+
+
+def _knob(node: nuke.Node, name: str) -> nuke.Knob:
+    found = node.knob(name)
+    if found is None:
+        raise WetgateError(f"{_name(node)} has no knob {name}: it was made with another version, make a new node.")
+    return found
+
+
+def _value(node: nuke.Node, name: str) -> Any:
+    found = node.knob(name)
+    return None if found is None else found.value()
+
+
+def _set(node: nuke.Node, **values: object) -> None:
+    for name, value in values.items():
+        _knob(node, name).setValue(value)
+
+
+def _from_top(roi: dict[str, float], size: tuple[int, int]) -> Optional[Region]:
+    """Nuke's box, from the bottom left, as a region of whole pixels inside the picture; None when it is all of it."""
+    width, height = size
+    left, right = max(0, round(roi["x"])), min(width, round(roi["r"]))
+    bottom, top = max(0, round(roi["y"])), min(height, round(roi["t"]))
+    if left >= right or bottom >= top:
+        raise WetgateError("The Viewer's region of interest lies outside the picture: move it, or switch it off.")
+    region = (left, height - top, right - left, top - bottom)
+    return None if region == (0, 0, width, height) else region
+
+
+def _from_bottom(region: Optional[Region], size: tuple[int, int], node: str) -> tuple[int, int, int, int]:
+    """A region as Nuke's box: left, bottom, right, top."""
+    x, y, width, height = region or (0, 0, *size)
+    if x < 0 or y < 0 or width < 1 or height < 1 or x + width > size[0] or y + height > size[1]:
+        raise WetgateError(
+            f"The region {x},{y},{width},{height} reaches outside {node}, which is {size[0]} x {size[1]} pixels: "
+            "choose a smaller one."
+        )
+    return x, size[1] - y - height, x + width, size[1] - y
