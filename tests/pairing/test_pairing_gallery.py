@@ -35,5 +35,10 @@ def test_each_pair_has_its_pictures_whatever_became_of_it(tmp_path):
     sheet = write_proofs(restoration)
     assert sheet == restoration.folder / "proofs" / "pairs.png"
     made = sorted(path.name for path in sheet.parent.iterdir())
-    assert made == ["0001-blink.png", "0001.png", "0002-blink.png", "0002.png", "pairs.png"]
+    kinds = ("-blink", "-difference", "-reference", "-scan", "")
+    assert made == [*(f"{number}{kind}.png" for number in ("0001", "0002") for kind in kinds), "pairs.png"]
+    layers = [read_image(sheet.parent / f"0001-{kind}.png").pixels for kind in ("scan", "reference", "difference")]
+    assert {layer.shape for layer in layers} == {(120, 160, 3)}
+    assert np.abs(layers[0] - whole[:120, :160]).max() < 0.005
+    assert np.abs(layers[1] - layers[0]).mean() < 0.05 and layers[2].std() < 0.05
     assert read_image(sheet).pixels.std() > 0.05

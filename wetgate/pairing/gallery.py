@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from wetgate.errors import WetgateError
 from wetgate.files import make_folder
-from wetgate.images import read_image, to_display
-from wetgate.pairing.proofs import Tile, blink, contact_sheet, overlay
+from wetgate.images import read_image, to_display, write_image
+from wetgate.pairing.proofs import Tile, blink, contact_sheet, layers, overlay
 from wetgate.project import Pair, Restoration
 
 Array = NDArray[np.float32]
@@ -20,6 +20,8 @@ Array = NDArray[np.float32]
 
 def write_proofs(restoration: Restoration, follow: Callable[[Pair], None] = lambda pair: None) -> Path:
     """Write NNNN.png and NNNN-blink.png of each pair, and pairs.png of all; return the last.
+
+    NNNN-scan.png, NNNN-reference.png and NNNN-difference.png are for a viewer that lays them over one another.
 
     A pair whose pictures cannot be read has no page of its own and an empty tile.
 
@@ -40,6 +42,8 @@ def write_proofs(restoration: Restoration, follow: Callable[[Pair], None] = lamb
         lines = f"Pair {caption}: {pair.state}\n{_residuals(pair)}\n{pair.reason}".rstrip()
         overlay(folder / f"{pair.number:04d}.png", scan, before, after, weight, lines)
         blink(folder / f"{pair.number:04d}-blink.png", scan, before, after, lines)
+        for name, layer in layers(scan, after).items():
+            write_image(folder / f"{pair.number:04d}-{name}.png", layer, bit_depth="8")
         tiles.append(Tile(caption, pair.state, pair.residual_px, pair.reason, scan, after, weight).shrunk())
     sheet = folder / "pairs.png"
     contact_sheet(sheet, tiles)

@@ -36,6 +36,7 @@ Size = tuple[int, int]
 Place = tuple[int, int]
 
 _WIDTH = 1600
+_LAYER = 1280
 _MARGIN, _GAP = 28, 12
 _TITLE, _BODY, _LABEL = 22, 16, 15
 _COLUMNS = 3
@@ -144,6 +145,18 @@ def blink(path: Path, scan: Array, before: Array, after: Array, caption: str) ->
         for k, name in enumerate(("scan", "reference"))
     ]
     write_animation(path, pages, _BLINK_MS)
+
+
+def layers(scan: Array, after: Array) -> dict[str, Array]:
+    """What a viewer lays over one another: the scan, the reference aligned, their fade-blind difference in greys.
+
+    All [h, w, 3], 0-1, of one size, at most 1280 pixels a side. Arguments as for :func:`overlay`.
+    """
+    seen = _Seen.of(scan)
+    _, reference = _positives(seen, after, after)
+    size = _fitted(scan.shape, (min(_LAYER, scan.shape[1]), min(_LAYER, scan.shape[0])))
+    small = seen.resized(size), reference.resized(size)
+    return {"scan": small[0], "reference": small[1], "difference": _difference(*small)}
 
 
 @dataclass(frozen=True)
