@@ -370,6 +370,69 @@ def add_plugin_path(path: str) -> None:
     nuke.pluginAddPath(path.replace("\\", "/"))
 
 
+# Menus and panels, at the start
+
+
+def add_menu(bar: str, name: str, icon: str) -> None:
+    """Make a menu in the "Nodes" toolbar, which the node search looks through, or in the "Nuke" menu bar."""
+    nuke.menu(bar).addMenu(name, icon=icon)
+
+
+def add_command(
+    bar: str, path: str, call: Callable[[], object], *, icon: str = "", shortcut: str = "", hint: str = ""
+) -> None:
+    """Make a menu entry, as "Wetgate/Restore", that calls ``call``."""
+    nuke.menu(bar).addCommand(path, call, shortcut, icon=icon, tooltip=hint)
+
+
+def register_panel(widget: str, name: str, identifier: str) -> None:
+    """Put a panel into Nuke's list of panes.
+
+    Args:
+        widget: a Python expression for what makes the widget; Nuke evaluates it in its own namespace.
+        name: what artists see.
+        identifier: what saved workspaces know it by.
+    """
+    from nukescripts import panels
+
+    panels.registerWidgetAsPanel(widget, name, identifier)
+
+
+def open_panel(widget: str, name: str, identifier: str) -> None:
+    """Show a panel beside the properties; the arguments are those of :func:`register_panel`."""
+    from nukescripts import panels
+
+    panels.registerWidgetAsPanel(widget, name, identifier, create=True).addToPane(nuke.getPaneFor("Properties.1"))
+
+
+# For the restore node
+
+
+def this_node() -> str:
+    """The node whose button was pressed."""
+    return _name(nuke.thisNode())
+
+
+def set_quietly(node: str, **values: object) -> None:
+    """Set knobs that tell the artist something: not on the undo list, and the script is as saved as before."""
+    with _untouched():
+        _set(_node(node), **values)
+
+
+@contextlib.contextmanager
+def matte(node: str) -> Iterator[str]:
+    """The alpha of a node as a picture, in a node that is there during the block."""
+    source = _node(node)
+    with _untouched():
+        with source.parent():
+            made = nuke.nodes.Expression(expr0="a", expr1="a", expr2="a")
+        made.setInput(0, source)
+        try:
+            yield _name(made)
+        finally:
+            nuke.delete(made)
+
+
 # Inside
 
 
