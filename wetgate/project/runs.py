@@ -234,6 +234,27 @@ class Run:
             if sent < _THIS_PROCESS_SINCE * 1e9:
                 path.unlink()
 
+    # What it is to draw
+
+    def choose_preview(self, *, pair: int | None = None, picture: str = "", frame: int | None = None) -> None:
+        """Have the trainer draw one pair, or one picture, whenever its model gets better, and once now.
+
+        It writes previews/scan.png, previews/restored.png and, for a pair, previews/reference.png, then the event
+        "preview" (or "no preview", with the reason). A choice may be changed at any time; none ends it.
+
+        Args:
+            pair: its number.
+            picture: a picture, sequence or video of the scan, in the restoration's encoding.
+            frame: of ``picture``, by default the first.
+
+        Raises:
+            WetgateError: the folder cannot be written.
+        """
+        chosen: dict[str, Any] = {} if pair is None else {"pair": pair}
+        if pair is None and picture:
+            chosen = {"picture": os.path.abspath(picture), "frame": frame}
+        write_json(self.folder / "preview.json", chosen)
+
     # What it can go on from
 
     def save_checkpoint(self, content: bytes | Callable[[Path], None]) -> Path:

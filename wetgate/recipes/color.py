@@ -13,6 +13,7 @@ Errors: no usable pair, a damaged picture, a full disk. A stop keeps the model t
 from __future__ import annotations
 
 import io
+import itertools
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,7 @@ from wetgate.onnx_model import ModelCard
 from wetgate.pairing.prepare import Pictures, glance, prepare, without_logos
 from wetgate.project import Pair, Restoration, Run
 from wetgate.recipes.exposure import TooSlow, curves_of_pairs
+from wetgate.recipes.previews import Preview
 from wetgate.records.shot_record import PairRecord, SourceRecord, shot_record
 from wetgate.training import closed_form, context
 from wetgate.training.budget import Budget
@@ -140,6 +142,8 @@ class _Training:
         self.clock = _Clock()
         self.budget = Budget(started, options.seconds, options.steps)
         self.resumed: State | None = None
+        self.preview = Preview(restoration, run)
+        self.stage = "so far"
         self.last = {"status": 0.0, "checkpoint": time.monotonic(), "validation": 0.0}
         self.status: dict[str, Any] = {"state": "preparing", "recipe": "color"}
 
@@ -179,7 +183,13 @@ class _Training:
             self._publish(self._fit(samples), "first look")
 
     def _take_in(self) -> None:
-        pairs = self._of_this_run(prepare(self.restoration, lambda pair: self._obey()))
+        done = itertools.count(1)
+
+        def follow(pair: Pair) -> None:
+            self._tell(message=f"laying references over their scans, {next(done)} pairs done")
+            self._obey()
+
+        pairs = self._of_this_run(prepare(self.restoration, follow))
         pairs = without_logos(pairs, self.restoration.encoding)
         self.pairs = sorted(pairs, key=lambda two: (two[0].frame, two[0].number))
         self._make_samples()
@@ -251,6 +261,7 @@ class _Training:
 
         settle()
         self.device = _device(self.options.device)
+        self._tell(message="solving for the colours of the pairs", device=_name_of(self.device))
         count = len(self.samples)
         parts = [list(range(part, count, min(count, MOST_PARTS))) for part in range(min(count, MOST_PARTS))]
         if count == 1:
@@ -276,7 +287,7 @@ class _Training:
             if number >= self.progress.job:
                 part, one = judged[index]
                 job = self._job(number, one, part, width)
-                state = self._run_job(job, f"judging context on held-out pairs, {number + 1} of {len(jobs)}")
+                state = self._run_job(job, f"trying out what context is worth, {number + 1} of {len(jobs)}")
                 self.progress.networks[f"{width}/{index}"] = weights_of(state)
                 self.progress.steps[f"{width}/{index}"] = state.step
                 self.progress.errors[f"context {width}"] = _sum(
@@ -363,6 +374,8 @@ class _Training:
         state, self.resumed = self.resumed or loop.State(), None
         planned = self.progress.planned[job.index]
         self.clock = _Clock()
+        held_out = [sample.number for sample in job.held_out]
+        self.run.emit({"event": "job", "job": job.index, "what": message, "width": job.width, "held_out": held_out})
 
         def after_step(state: State, loss: float) -> None:
             state.seconds += self.clock.lap()
@@ -458,9 +471,11 @@ class _Training:
         card = self._card(model, stage)
         export(self.run.model, lambda ops, frames: forward(ops, frames, model), card)
         self.run.emit({"event": "model", "stage": stage, "seconds": self._elapsed()})
-        self._preview(model, stage)
+        self.stage = self.status["model"] = stage
+        self._strip(model, stage)
+        self.preview.draw(stage, self._curve_of)
 
-    def _preview(self, model: ColorModel, stage: str) -> None:
+    def _strip(self, model: ColorModel, stage: str) -> None:
         """Scan, restored and reference of one pair side by side, once torch is loaded."""
         if stage in ("first look", "closed-form fit"):
             return
@@ -469,9 +484,14 @@ class _Training:
         sample = (self.held_out or self.samples)[0]
         strip(make_folder(self.run.previews) / "latest.png", sample, model)
 
+    def _curve_of(self, pair: int) -> Curve:
+        found = self.run.settings.get("exposure", {}).get(str(pair))
+        return STILL if found is None else as_curve(found)
+
     def _finish(self, model: ColorModel) -> dict[str, Any]:
         from wetgate.recipes.looking import held_out_report
 
+        self._tell(message="writing the report", eta_s=None)
         export(
             self.run.folder / "model_fp16.onnx",
             lambda ops, frames: forward(ops, frames, model),
@@ -550,6 +570,8 @@ class _Training:
                     self._tell(state="paused")
                 elif command == "resume" and self.status["state"] == "paused":
                     self._tell(state=self._paused)
+            if self.preview.has_changed():
+                self.preview.draw(self.stage, self._curve_of)
             if self.status["state"] != "paused":
                 break
             time.sleep(0.1)
@@ -601,6 +623,15 @@ def _device(wanted: str) -> str:
     if wanted == "cuda" and not torch.cuda.is_available():
         raise WetgateError("CUDA was asked for, but torch finds no NVIDIA GPU here. Choose --device cpu or auto.")
     return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def _name_of(device: str) -> str:
+    """The device as people know it."""
+    if device == "cpu":
+        return "CPU"
+    import torch
+
+    return torch.cuda.get_device_name()
 
 
 def _pair_record(pair: Pair, trained: set[int]) -> PairRecord:
