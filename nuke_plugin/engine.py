@@ -121,8 +121,8 @@ class Worker:
         def job() -> None:
             try:
                 result = work()
-            except (WetgateError, OSError) as error:
-                sentence = str(error)
+            except Exception as error:  # the thread goes on; whoever asked is told
+                sentence = str(error) if isinstance(error, (WetgateError, OSError)) else repr(error)
                 self._tell(lambda: failed(sentence))
             else:
                 self._tell(lambda: done(result))

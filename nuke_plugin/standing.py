@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,8 @@ Stamp = tuple[int, int]
 
 ENDED = ("finished", "stopped", "failed", "interrupted")
 NOTES = "notes.json"
+START_PATIENCE_S = 60.0
+_END_OF_LOG = 2048
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -116,6 +119,8 @@ class RunStanding:
         model, report: None before they are there.
         strip: scan, restored and reference side by side.
         before, after, aim: the chosen preview: the scan, restored, and where there is one, its reference.
+        preview_pair: which pair that is.
+        trouble: the last words of a trainer that went without telling why.
     """
 
     number: int
@@ -136,6 +141,7 @@ class RunStanding:
     after: Optional[Picture] = None
     aim: Optional[Picture] = None
     preview_pair: Optional[int] = None
+    trouble: str = ""
 
     @property
     def at_work(self) -> bool:
@@ -253,7 +259,7 @@ class _RunReader:
 
     def read(self) -> RunStanding:
         run, files = self._run, self._files
-        state = run.state
+        state = self._state()
         paths = [run.folder / name for name in ("status.json", "record.json", NOTES, "events.jsonl", "preview.json")]
         paths += [run.previews / name for name in ("latest.png", "scan.png", "restored.png", "reference.png")]
         asked = tuple(name for name in ("stop", "pause", "resume", "checkpoint") if self._is_asked(name))
@@ -284,9 +290,18 @@ class _RunReader:
                 after=after,
                 aim=aim if chosen is not None else None,
                 preview_pair=chosen if isinstance(chosen, int) else None,
+                trouble=_last_line(run.log) if state in ("failed", "interrupted") else "",
             ),
         )
         return self._last
+
+    def _state(self) -> str:
+        """As the run says; one that no trainer took for a minute was broken off before it began."""
+        state = self._run.state
+        stamp = stamp_of(self._run.folder / "settings.json")
+        if state == "waiting" and stamp is not None and time.time() - stamp[0] / 1e9 > START_PATIENCE_S:
+            return "interrupted"
+        return state
 
     def _is_asked(self, command: str) -> bool:
         return (self._run.folder / "commands" / command).exists()
@@ -335,6 +350,18 @@ def picture(path: Path) -> Optional[Picture]:
     """None where there is no such file."""
     stamp = stamp_of(path)
     return None if stamp is None else Picture(path, stamp)
+
+
+def _last_line(log: Path) -> str:
+    try:
+        with open(log, "rb") as stream:
+            stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, stream.tell() - _END_OF_LOG))
+            said = stream.read().decode("utf-8", "replace").split("\n")
+    except OSError:
+        return ""
+    lines = [line.strip() for line in said if line.strip()]
+    return lines[-1].partition("wetgate: ")[2] or lines[-1] if lines else ""
 
 
 def _pair_standing(folder: Path, pictures: list[Optional[Picture]]) -> PairStanding:

@@ -1,0 +1,630 @@
+"""What the artist has chosen and what is going on: everything that the panel does, without Qt and without Nuke.
+
+All calls return at once, and all of it lives on disk: a session may be closed and another opened in its place at any
+moment, here or on another machine, and finds the same pairs, runs and notes, and a training that went on meanwhile.
+
+    none -> waiting -> preparing <-> training -> finished
+                          |  ^          |  ^
+                          v  |          v  |        stopped, failed and interrupted from everywhere;
+                         paused        paused       from those it goes on, or a new run starts
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Optional, Protocol
+
+from nuke_plugin import words
+from nuke_plugin.engine import Deliver, Engine, Health, Options, Task, Worker
+from nuke_plugin.standing import PairStanding, Reader, RunStanding, Standing, write_note
+from wetgate.errors import WetgateError
+from wetgate.files import make_folder, write_json
+from wetgate.project import Pair, Run, create_restoration, open_restoration
+
+ACTIONS: Mapping[str, frozenset[str]] = {
+    "none": frozenset({"train"}),
+    "waiting": frozenset({"stop"}),
+    "preparing": frozenset({"pause", "stop"}),
+    "training": frozenset({"pause", "checkpoint", "stop"}),
+    "paused": frozenset({"resume", "stop"}),
+    "finished": frozenset({"train"}),
+    "stopped": frozenset({"train", "go_on"}),
+    "failed": frozenset({"train", "go_on"}),
+    "interrupted": frozenset({"train", "go_on"}),
+}
+"""What an artist can do with a training, by its state."""
+_SETTING = "training"
+"""Of restoration.json: how to train, as last chosen."""
+_MOST_RECENT = 8
+_START_PATIENCE_S = 20.0
+_BY_HAND = "by hand"
+
+
+class Desk(Protocol):
+    """Where pairs come from and models go to: Nuke's graph, or nothing. Called in the main thread."""
+
+    @property
+    def why_not(self) -> str:
+        """Why there is no graph, in a sentence; empty where there is one."""
+
+    def from_viewer(self, folder: str) -> str:
+        """Take what the Viewer shows as a pair; what was done, in a sentence.
+
+        Raises:
+            WetgateError: there is nothing to take, or it cannot be written.
+        """
+
+    def create_restore(self, model: str, folder: str) -> str:
+        """Make a restore node with this model; its name."""
+
+    def scan_pattern(self) -> str:
+        """The files of the scan that the Viewer shows, as `shot.####.exr`; empty where there are none."""
+
+
+class NoDesk:
+    """Without a host application."""
+
+    why_not = "This needs Nuke: open the panel there."
+
+    def from_viewer(self, folder: str) -> str:
+        raise WetgateError(self.why_not)
+
+    def create_restore(self, model: str, folder: str) -> str:
+        raise WetgateError(self.why_not)
+
+    def scan_pattern(self) -> str:
+        return ""
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A frame that is worth pairing next.
+
+    Attributes:
+        frame: of the scan.
+        reason: why, in a sentence.
+        coverage: 0-1, how much of it the pairs know; None where it was not said.
+        gain: 0-1, how much of the whole scan it would add to what they know; None where it was not said.
+    """
+
+    frame: int
+    reason: str
+    coverage: Optional[float] = None
+    gain: Optional[float] = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One line of a comparison of two runs; ``better`` is 0 for the first, 1 for the second, None for neither."""
+
+    name: str
+    values: tuple[str, str]
+    better: Optional[int] = None
+
+
+class Session:
+    """One restoration at a time, for one window.
+
+    Args:
+        deliver: how callbacks of threads reach the caller's own (see :mod:`nuke_plugin.engine`).
+        desk: the host application.
+        engine: for tests; the installed one by default.
+        memory: the file that remembers which restorations were open; None for the user's own.
+    """
+
+    def __init__(
+        self,
+        deliver: Deliver,
+        *,
+        desk: Optional[Desk] = None,
+        engine: Optional[Engine] = None,
+        memory: Optional[Path] = None,
+    ) -> None:
+        self.desk: Desk = NoDesk() if desk is None else desk
+        self.engine = Engine(deliver) if engine is None else engine
+        self.standing = Standing()
+        self.health: Optional[Health] = None
+        self.notice = ""
+        self.trouble = False
+        self.options = Options()
+        self.chosen: Optional[int] = None
+        self.suggestions: tuple[Suggestion, ...] = ()
+        self.coverage: Optional[float] = None
+        self.recent: tuple[Path, ...] = ()
+        self.set_up: tuple[str, ...] = ()
+        self._tasks: dict[str, Task] = {}
+        self._listeners: list[Callable[[], None]] = []
+        self._worker = Worker(deliver)
+        self._reader: Optional[Reader] = None
+        self._reading = False
+        self._tried: frozenset[int] = frozenset()
+        self._awaited = 0.0
+        self._memory = memory_file() if memory is None else memory
+
+    # Who wants to know
+
+    def listen(self, call: Callable[[], None]) -> None:
+        """Have ``call`` called whenever something is other than before."""
+        self._listeners.append(call)
+
+    def close(self) -> None:
+        """Forget everything; trainings go on."""
+        self._listeners.clear()
+        self._worker.close()
+        self.engine.close()
+
+    def _changed(self) -> None:
+        for call in list(self._listeners):
+            call()
+
+    def say(self, sentence: str, *, trouble: bool = False) -> None:
+        """Show a sentence until the next one."""
+        self.notice, self.trouble = sentence, trouble
+        self._changed()
+
+    def _failed(self, sentence: str) -> None:
+        self.say(sentence, trouble=True)
+
+    # The restoration
+
+    def start(self, folder: Optional[Path] = None) -> None:
+        """Open ``folder``, or what was open last; look for the engine."""
+
+        def done(found: tuple[list[Path], Health]) -> None:
+            recent, self.health = found
+            self.recent = tuple(recent)
+            if folder is None and self._reader is None and recent:
+                self.open(recent[0])
+            self._changed()
+
+        if folder is not None:
+            self.open(folder)
+        self._worker.run(lambda: (_remembered(self._memory), self._presence()), done, self._failed)
+
+    def _presence(self) -> Health:
+        try:
+            self.engine.command()
+        except WetgateError as error:
+            return Health("missing", str(error))
+        return Health("ready")
+
+    def open(self, folder: Path) -> None:
+        """Show the restoration in ``folder``."""
+        self._reader = Reader(folder)
+        self.standing = Standing(self._reader.folder)
+        self.chosen, self.suggestions, self.coverage, self._tried = None, (), None, frozenset()
+        self.options = Options()
+        self.notice, self.trouble = "", False
+        self.recent = tuple(dict.fromkeys([self._reader.folder, *self.recent]))[:_MOST_RECENT]
+        recent = self.recent
+        self._worker.run(lambda: _remember(self._memory, recent))
+        self._changed()
+        self.look()
+
+    def create(self, folder: Path, recipe: str = "color", encoding: str = "linear") -> None:
+        """Make a restoration in a new folder and open it."""
+        self._worker.run(
+            lambda: create_restoration(folder, recipe, encoding), lambda made: self.open(made.folder), self._failed
+        )
+
+    def look(self) -> None:
+        """Read what has changed on disk; to be called a few times a second."""
+        reader = self._reader
+        if reader is None or self._reading:
+            return
+        self._reading = True
+
+        def done(standing: Standing) -> None:
+            self._reading = False
+            if reader is self._reader:
+                self._take(standing)
+            else:
+                self.look()
+
+        def failed(sentence: str) -> None:
+            self._reading = False
+            self._failed(sentence)
+
+        self._worker.run(reader.read, done, failed)
+
+    def _take(self, standing: Standing) -> None:
+        before, self.standing = self.standing, standing
+        if before.recipe == "" and standing.recipe:
+            self.options = _options(standing.settings.get(_SETTING))
+        if standing != before:
+            if self.pair is None:
+                self.chosen = standing.pairs[0].number if standing.pairs else None
+            self._draw_what_is_missing()
+        awaited = self._awaited
+        if awaited and (standing.latest is None or standing.latest.at_work or time.monotonic() > awaited):
+            self._awaited = 0.0
+        if standing != before or awaited != self._awaited:
+            self._changed()
+
+    # Pairs
+
+    @property
+    def pair(self) -> Optional[PairStanding]:
+        """The chosen one."""
+        return None if self.chosen is None else self.standing.pair(self.chosen)
+
+    def choose(self, number: int) -> None:
+        self.chosen = number
+        self._changed()
+
+    def accept(self, number: int) -> None:
+        """Train on this pair, whatever was found about it."""
+
+        def change(pair: Pair) -> None:
+            prepared = pair.folder / "prepared.exr"
+            name = "prepared.exr" if prepared.exists() else "reference.exr"
+            pair.update(state="accepted", reason=_by_hand("accepted", pair.reason), prepared=name)
+
+        self._change_pair(number, change)
+
+    def reject(self, number: int, why: str = "") -> None:
+        """Never train on this pair."""
+
+        def change(pair: Pair) -> None:
+            pair.update(state="rejected", reason=why.strip() or _by_hand("rejected", pair.reason))
+
+        self._change_pair(number, change)
+
+    def look_again(self, number: int) -> None:
+        """Take back what was decided: the engine looks at the pair as if it were new."""
+        self._change_pair(number, lambda pair: pair.update(state="collected", reason="", prepared=None, transform=None))
+
+    def _change_pair(self, number: int, change: Callable[[Pair], None]) -> None:
+        pair = self.standing.pair(number)
+        if pair is not None:
+            self._worker.run(lambda: change(Pair(pair.folder)), lambda _: self.look(), self._failed)
+
+    def add_from_viewer(self) -> None:
+        """Take what the host's Viewer shows as a pair."""
+        folder = self.standing.folder
+        if folder is None:
+            self._failed("Open or make a restoration first, so that the pair has a place.")
+            return
+        try:
+            self.say(self.desk.from_viewer(str(folder)))
+        except WetgateError as error:
+            self._failed(str(error))
+        self.look()
+
+    def prepare(self) -> None:
+        """Align and judge the new pairs, and draw all pictures."""
+        folder = self.standing.folder
+        if folder is not None:
+            self._begin("prepare", lambda done, failed: self.engine.prepare(folder, done, failed))
+
+    def _draw_what_is_missing(self) -> None:
+        """Pictures of pairs are the engine's to draw; once for the same pairs, and never beside a training."""
+        bare = frozenset(pair.number for pair in self.standing.pairs if not pair.drawn)
+        latest = self.standing.latest
+        busy = "prepare" in self._tasks or (latest is not None and latest.at_work)
+        if bare - self._tried and not busy and self.has_engine:
+            self._tried |= bare
+            self.prepare()
+
+    # Training
+
+    @property
+    def has_engine(self) -> bool:
+        return self.health is not None and self.health.state == "ready"
+
+    @property
+    def state(self) -> str:
+        """Of the latest training; "none" before the first."""
+        latest = self.standing.latest
+        return "none" if latest is None else latest.state
+
+    @property
+    def starting(self) -> bool:
+        """Whether a trainer was asked for and is not there yet."""
+        return "start" in self._tasks or self._awaited > 0.0
+
+    @property
+    def actions(self) -> frozenset[str]:
+        """What can be done with the training now."""
+        latest = self.standing.latest
+        if self.starting or self.standing.folder is None:
+            return frozenset()
+        possible = ACTIONS[self.state] - frozenset(latest.asked if latest is not None and latest.at_work else ())
+        return possible if not self.why_not_train else possible - {"train", "go_on"}
+
+    @property
+    def why_not_train(self) -> str:
+        """What is missing for a training, in a sentence; empty where nothing is."""
+        standing = self.standing
+        if standing.folder is None:
+            return "Open or make a restoration first."
+        if standing.problem:
+            return standing.problem
+        if self.health is None:
+            return "Looking for the engine."
+        if not self.has_engine:
+            return self.health.sentence
+        if standing.recipe != "color":
+            return f"The recipe {words.RECIPES.get(standing.recipe, standing.recipe)} cannot be trained yet."
+        if not standing.pairs:
+            return "Add a pair first: a frame of the scan and the same frame of the reference."
+        if all(pair.state in ("rejected", "damaged") for pair in standing.pairs):
+            return "All pairs are rejected: accept one, or add others."
+        return ""
+
+    def choose_options(self, **changes: Any) -> None:
+        """Change how the next training goes; kept in the restoration."""
+        self.options = replace(self.options, **changes)
+        folder, kept = self.standing.folder, _as_setting(self.options)
+        if folder is not None and not self.standing.problem:
+            self._worker.run(lambda: open_restoration(folder).update(settings={_SETTING: kept}), failed=self._failed)
+        self._changed()
+
+    def train(self) -> None:
+        """Start a new run in the background."""
+        folder, options = self.standing.folder, self.options
+        if folder is not None and "train" in self.actions:
+            self._end_task("prepare")
+            self._begin(
+                "start", lambda done, failed: self.engine.start_training(folder, options, done, failed), self._await
+            )
+
+    def go_on(self) -> None:
+        """Go on with the latest run."""
+        folder = self.standing.folder
+        if folder is not None and "go_on" in self.actions:
+            self._begin("start", lambda done, failed: self.engine.go_on(folder, done, failed), self._await)
+
+    def _await(self, answer: Any) -> None:
+        self._awaited = time.monotonic() + _START_PATIENCE_S
+
+    def send(self, command: str) -> None:
+        """Have the trainer stop, pause, resume, or keep a checkpoint after its current step."""
+        latest = self.standing.latest
+        if latest is not None and command in self.actions:
+            folder = latest.folder
+            self._worker.run(lambda: Run(folder).send(command), lambda _: self.look(), self._failed)
+
+    def pause_or_resume(self) -> None:
+        self.send("resume" if self.state == "paused" else "pause")
+
+    # The preview
+
+    def preview(self, pair: int) -> None:
+        """Have the trainer show this pair."""
+        latest = self.standing.latest
+        if latest is not None:
+            folder = latest.folder
+            self._worker.run(lambda: Run(folder).choose_preview(pair=pair), lambda _: self.look(), self._failed)
+
+    # Runs
+
+    def note(self, number: int, text: str) -> None:
+        """Keep what the artist noted about a run."""
+        run = self.standing.run(number)
+        if run is not None and text != run.note:
+            folder = run.folder
+            self._worker.run(lambda: write_note(folder, text), lambda _: self.look(), self._failed)
+
+    def compare(self, first: int, second: int) -> tuple[Difference, ...]:
+        """Two runs side by side, as lines of a table."""
+        runs = self.standing.run(first), self.standing.run(second)
+        if runs[0] is None or runs[1] is None:
+            return ()
+        return compare(runs[0], runs[1])
+
+    # What to pair next
+
+    def suggest(self, scan: str) -> None:
+        """Ask which frames of ``scan`` are worth pairing next."""
+        folder = self.standing.folder
+        if folder is None:
+            return
+
+        def told(answer: Mapping[str, Any]) -> None:
+            self.suggestions = tuple(_suggestions(answer))
+            self.coverage = _share(answer.get("coverage"))
+
+        self._begin(
+            "suggest",
+            lambda done, failed: self.engine.suggest(folder, scan, done=done, failed=failed),
+            told,
+        )
+
+    @property
+    def scan_pattern(self) -> str:
+        """The scan's files as far as they are known: the Viewer's, or those of the newest pair."""
+        pattern = self.desk.scan_pattern()
+        for pair in reversed(self.standing.pairs):
+            pattern = pattern or pattern_of(str(pair.where_from.get("scan", "")), pair.frame)
+        return pattern
+
+    # The host
+
+    @property
+    def model(self) -> Optional[RunStanding]:
+        """The newest run that has a model."""
+        return next((run for run in reversed(self.standing.runs) if run.model is not None), None)
+
+    def create_restore(self, number: Optional[int] = None) -> None:
+        """Make a restore node with the model of a run, the newest by default."""
+        run = self.model if number is None else self.standing.run(number)
+        if run is None or run.model is None:
+            self._failed("There is no model yet: train first.")
+            return
+        try:
+            name = self.desk.create_restore(str(run.model), str(self.standing.folder))
+        except WetgateError as error:
+            self._failed(str(error))
+            return
+        self.say(f"Made {name} with the model of run {run.number}.")
+
+    # The engine
+
+    @property
+    def busy(self) -> frozenset[str]:
+        """What is being waited for: start, prepare, suggest, install, examine."""
+        return frozenset(self._tasks)
+
+    def install(self) -> None:
+        """Set the engine up for this user; its lines come into ``set_up``."""
+        self.set_up = ()
+
+        def follow(line: str) -> None:
+            self.set_up = (*self.set_up, line)
+            self._changed()
+
+        def told(said: str) -> None:
+            self.set_up = (*self.set_up, *str(said).splitlines())
+            self.health = None
+            self.examine()
+
+        self._begin("install", lambda done, failed: self.engine.install(follow, done, failed), told)
+
+    def cancel(self, name: str) -> None:
+        """Give up what is being waited for."""
+        self._end_task(name)
+        self._changed()
+
+    def examine(self) -> None:
+        """Ask the engine whether all of it works."""
+
+        def told(health: Health) -> None:
+            self.health = health
+            if health.sentence:
+                self._failed(health.sentence)
+
+        self._begin("examine", lambda done, failed: self.engine.examine(done), told)
+
+    def _begin(
+        self,
+        name: str,
+        start: Callable[[Callable[[Any], None], Callable[[str], None]], Task],
+        told: Callable[[Any], None] = lambda answer: None,
+    ) -> None:
+        """Have a process do something; never twice at the same time."""
+        if name in self._tasks:
+            return
+
+        def done(answer: Any) -> None:
+            self._tasks.pop(name, None)
+            told(answer)
+            self._changed()
+            self.look()
+
+        def failed(sentence: str) -> None:
+            self._tasks.pop(name, None)
+            self._failed(sentence)
+            self.look()
+
+        self._tasks[name] = start(done, failed)
+        self._changed()
+
+    def _end_task(self, name: str) -> None:
+        task = self._tasks.pop(name, None)
+        if task is not None:
+            task.cancel()
+
+
+def compare(first: RunStanding, second: RunStanding) -> tuple[Difference, ...]:
+    """What two runs were told and what came of it."""
+    runs = (first, second)
+
+    def line(name: str, value: Callable[[RunStanding], str]) -> Difference:
+        return Difference(name, (value(first), value(second)))
+
+    lines = [
+        line("State", lambda run: words.RUN_STATES.get(run.state, run.state)),
+        line("Time", lambda run: words.duration(words.seconds_since_start(run))),
+        line("Protects", lambda run: words.PROTECTED.get(str(run.settings.get("protect")), ("?", ""))[0]),
+        line("Pairs", lambda run: str(len(run.settings.get("pairs") or ()))),
+        line("Held out", lambda run: str(len(run.settings.get("held_out") or ()) or "by turns")),
+    ]
+    for key, name, more_is_better in words.MEASURES:
+        found = [run.measures.get("restored", {}).get(key) for run in runs]
+        if found[0] is None and found[1] is None:
+            continue
+        digits = 3 if key == "ssim" else 2
+        shown = ["not measured" if value is None else f"{value:.{digits}f}" for value in found]
+        better = None
+        if found[0] is not None and found[1] is not None and more_is_better and shown[0] != shown[1]:
+            better = int((found[1] - found[0]) * more_is_better > 0)
+        lines.append(Difference(name, (shown[0], shown[1]), better))
+    return (*lines, line("Note", lambda run: run.note))
+
+
+def pattern_of(path: str, frame: int) -> str:
+    """The sequence that a file belongs to: frame 21 of `bikes.0021.dpx` is in `bikes.####.dpx`."""
+    folder, name = os.path.split(path)
+    places = [match for match in re.finditer(r"\d+", name) if int(match.group()) == frame]
+    if not places:
+        return path
+    place = places[-1]
+    return os.path.join(folder, name[: place.start()] + "#" * len(place.group()) + name[place.end() :])
+
+
+def memory_file() -> Path:
+    """Where the user's own settings of the panel are kept."""
+    home = Path.home()
+    if os.name == "nt":
+        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "Wetgate" / "panel.json"
+    if sys.platform == "darwin":
+        return home / "Library" / "Application Support" / "Wetgate" / "panel.json"
+    return Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / "wetgate" / "panel.json"
+
+
+def _remembered(path: Path) -> list[Path]:
+    """The restorations that were open last and are still there, newest first."""
+    try:
+        folders = json.loads(path.read_text(encoding="utf-8"))["restorations"]
+        return [Path(folder) for folder in folders if Path(folder, "restoration.json").is_file()]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _remember(path: Path, folders: tuple[Path, ...]) -> None:
+    make_folder(path.parent)
+    write_json(path, {"restorations": [str(folder) for folder in folders]})
+
+
+def _by_hand(what: str, reason: str) -> str:
+    """Keeps what the engine had found, once."""
+    found = re.sub(rf"^(accepted|rejected) {_BY_HAND}(; found: )?", "", reason)
+    return f"{what} {_BY_HAND}" + (f"; found: {found}" if found else "")
+
+
+def _options(kept: Any) -> Options:
+    """As last chosen for this restoration; what is not understood is left at its default."""
+    kept = kept if isinstance(kept, dict) else {}
+    default = Options()
+    protect, seconds, hold_out = kept.get("protect"), kept.get("time_s"), kept.get("hold_out")
+    return replace(
+        default,
+        protect=protect if protect in words.PROTECTED else default.protect,
+        seconds=float(seconds) if isinstance(seconds, (int, float)) and seconds > 0 else default.seconds,
+        hold_out=hold_out if isinstance(hold_out, int) and hold_out >= 0 else default.hold_out,
+    )
+
+
+def _as_setting(options: Options) -> dict[str, Any]:
+    return {"protect": options.protect, "time_s": options.seconds, "hold_out": options.hold_out}
+
+
+def _suggestions(answer: Mapping[str, Any]) -> list[Suggestion]:
+    found = answer.get("suggestions")
+    return [
+        Suggestion(int(one["frame"]), str(one.get("reason", "")), _share(one.get("coverage")), _share(one.get("gain")))
+        for one in (found if isinstance(found, list) else [])
+        if isinstance(one, dict) and isinstance(one.get("frame"), int)
+    ]
+
+
+def _share(value: Any) -> Optional[float]:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
