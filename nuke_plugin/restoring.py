@@ -58,6 +58,7 @@ def render_files(
     frames: Optional[Sequence[int]] = None,
     mask: Masks = None,
     curves: Name = "",
+    offset: int = 0,
     device: str = "auto",
     follow: Follow = lambda done, total, frame: None,
     cancelled: Callable[[], bool] = lambda: False,
@@ -75,6 +76,7 @@ def render_files(
         frames: which frames to restore; all by default.
         mask: restore only where these pictures are white: one for all frames, or one for each.
         curves: a file of the scan's exposure curves, which a model that was trained steady wants.
+        offset: added to a frame's number here to get the number that the curves know it by.
         device: "auto", "cpu" or "cuda".
         follow: called in this thread.
         cancelled: looked at every 20 ms while the server works; true ends it after what is being written.
@@ -83,7 +85,7 @@ def render_files(
     Raises:
         WetgateError: something is missing, no server can be started, or a frame or the model fails; in a sentence.
     """
-    return _Job(model, scan, output, frames, mask, curves, device, follow, cancelled).run(command)
+    return _Job(model, scan, output, frames, mask, curves, offset, device, follow, cancelled).run(command)
 
 
 def frame_name(pattern: str, number: int) -> str:
@@ -128,12 +130,13 @@ class _Job:
         frames: Optional[Sequence[int]],
         mask: Masks,
         curves: Name,
+        offset: int,
         device: str,
         follow: Follow,
         cancelled: Callable[[], bool],
     ) -> None:
         self._model, self._scan, self._output, self._mask = model, scan, output, mask
-        self._curves, self._device = curves, device
+        self._curves, self._offset, self._device = curves, offset, device
         self._follow, self._cancelled = follow, cancelled
         numbers = sorted(set(scan if frames is None else frames))
         if not numbers:
@@ -196,7 +199,7 @@ class _Job:
             self._model,
             mask=mask or "",
             curves=self._curves,
-            numbers=numbers,
+            numbers=[at + self._offset for at in numbers],
             device=self._device,
         )
 
