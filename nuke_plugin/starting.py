@@ -13,6 +13,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from nuke_plugin import host
 
@@ -71,7 +72,7 @@ def with_windows() -> None:
         threading.Thread(target=_look_at_the_engine, name="wetgate-start", daemon=True).start()
 
 
-def later(module: str, name: str) -> Callable[..., object]:
+def later(module: str, name: str) -> Callable[..., Any]:
     """A call into a module of the plug-in that is loaded when it is first called; what goes wrong is told."""
 
     def call(*arguments: object) -> object:
