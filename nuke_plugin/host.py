@@ -194,8 +194,8 @@ def write_frames(
             write = nuke.nodes.Write()
             temporary.callback(nuke.delete, write)
         crop.setInput(0, source)
-        # What is outside the box is cut off, what the bounding box leaves out of it is black.
-        _set(crop, box=box, reformat=True, intersect=False, crop=True)
+        # The bounding box becomes the picture's; "crop" would draw a black line around it.
+        _set(crop, box=box, reformat=True, intersect=False, crop=False)
         write.setInput(0, crop)
         _set(write, file=pattern.replace("\\", "/"), file_type="exr")  # the format's own knobs appear by this
         _set(write, channels=channels, datatype="32 bit float", compression="Zip (1 scanline)", raw=True)
