@@ -1,4 +1,4 @@
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "plugin.h"
@@ -64,10 +64,15 @@ EXPORT OfxPlugin *OfxGetPlugin(int index);
 
 int OfxGetNumberOfPlugins(void) { return 1; }
 
+/* The program's version as one number, for hosts keep what a node of some version has described. */
+static unsigned version_number(void) {
+    unsigned major = 0, minor = 0, patch = 0;
+    sscanf(WETGATE_VERSION, "%u.%u.%u", &major, &minor, &patch);
+    return 10000 * major + 100 * minor + patch;
+}
+
 OfxPlugin *OfxGetPlugin(int index) {
-    static OfxPlugin plugin = {"OfxImageEffectPluginAPI", 1, WETGATE_ID, 0, 0, set_host, act};
-    char *minor;
-    plugin.pluginVersionMajor = (unsigned)strtoul(WETGATE_VERSION, &minor, 10);
-    plugin.pluginVersionMinor = *minor == '.' ? (unsigned)strtoul(minor + 1, NULL, 10) : 0;
+    static OfxPlugin plugin = {"OfxImageEffectPluginAPI", 1, WETGATE_ID, WETGATE_NODE_MAJOR, 0, set_host, act};
+    plugin.pluginVersionMinor = version_number();
     return index == 0 ? &plugin : NULL;
 }

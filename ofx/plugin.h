@@ -14,6 +14,9 @@
 
 #define WETGATE_ID "org.wetgate.restore"
 
+/* Of the parameters' names and meanings, whatever the program's version is: scripts open the node by it. */
+#define WETGATE_NODE_MAJOR 1
+
 /* Names that a host's scripts know: they never change. */
 #define PARAM_MODEL "model"
 #define PARAM_MIX "mix"

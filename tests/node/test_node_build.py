@@ -106,7 +106,8 @@ def test_the_same_bytes_anywhere(bundle, tmp_path, monkeypatch, platform):
 def test_the_binary_of_this_machine_says_who_it_is(bundle):
     plugin = identify(bundle)
     assert plugin.identifier == "org.wetgate.restore"
-    assert [plugin.major, plugin.minor] == [int(part) for part in wetgate.__version__.split(".")[:2]]
+    major, minor, patch = (int(part) for part in wetgate.__version__.split("."))
+    assert (plugin.major, plugin.minor) == (1, 10000 * major + 100 * minor + patch)
 
 
 def test_without_the_compiler_a_sentence_says_how_to_get_it(monkeypatch, tmp_path):

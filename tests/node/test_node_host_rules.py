@@ -23,7 +23,8 @@ def test_the_node_says_who_it_is(host):
     said = host.descriptor.values
     plugin = host.plugin
     assert (plugin.api, plugin.version, plugin.identifier) == (b"OfxImageEffectPluginAPI", 1, b"org.wetgate.restore")
-    assert f"{plugin.major}.{plugin.minor}" == ".".join(wetgate.__version__.split(".")[:2])
+    major, minor, patch = (int(part) for part in wetgate.__version__.split("."))
+    assert (plugin.major, plugin.minor) == (1, 10000 * major + 100 * minor + patch)
     assert said["OfxPropLabel"] == ["WetgateRestore"]
     assert said["OfxImageEffectPluginPropGrouping"] == ["Wetgate"]
     assert said["OfxPropVersionLabel"] == [wetgate.__version__]
