@@ -245,7 +245,7 @@ def check_node() -> Iterator[Finding]:
         elif not os.access(command, os.X_OK):
             yield NOTE, f"{bundle} starts the server by '{command}', which is not there", again
         else:
-            yield OK, f"{plugin.identifier}_v{plugin.major} of Wetgate {install.built_version(bundle)} loads from {bundle}"
+            yield OK, f"{plugin.identifier}_v{plugin.major} of Wetgate {version} loads from {bundle}"
 
 
 def check_disk() -> Iterator[Finding]:
