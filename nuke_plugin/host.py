@@ -413,6 +413,18 @@ def this_node() -> str:
     return _name(nuke.thisNode())
 
 
+def path(node: str, name: str) -> str:
+    """A file or a folder as Nuke reads it from a knob: Tcl in it is evaluated, a link is followed; "" where none is.
+
+    Raises:
+        WetgateError: there is no such node or knob.
+    """
+    found = _knob(_node(node), name)
+    if isinstance(found, nuke.Link_Knob):
+        found = found.getLinkedKnob()
+    return str((found.evaluate() if isinstance(found, nuke.EvalString_Knob) else found.value()) or "")
+
+
 def set_quietly(node: str, **values: object) -> None:
     """Set knobs that tell the artist something: not on the undo list, and the script is as saved as before."""
     with _untouched():

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nuke_plugin import host
+from wetgate import __version__
 
 root = ""
 """The folder with init.py, gizmos/ and this package; "" before :func:`everywhere`."""
@@ -25,6 +26,9 @@ HOTKEY = "Ctrl+Alt+W"
 
 PANEL = ("__import__('nuke_plugin.starting').starting.make_panel", "Wetgate", "org.wetgate.panel")
 """What makes it, its name, and what saved workspaces know it by."""
+
+INFERENCE_NODE = f"OFXorg.wetgate.restore_v{__version__.partition('.')[0]}"
+"""The class of the OpenFX node in Nuke: its identifier and its major version."""
 
 HELP = f"""<b>Wetgate</b> restores a film from a few pairs: a frame of the scan, and the same frame as it should look.
 <br><br>
@@ -59,6 +63,7 @@ def with_windows() -> None:
     _has_windows = True
     with _safely("its nodes do not follow their knobs"):
         host.on_knob_changed("WetgateRestore", later("applying", "changed"))
+        host.on_knob_changed(INFERENCE_NODE, later("applying", "changed_inside"))
     with _safely("it has no menu"):
         for bar in ("Nodes", "Nuke"):
             host.add_menu(bar, "Wetgate", "wetgate.svg")
@@ -157,7 +162,6 @@ def _say(sentence: str) -> None:
 
 def _look_at_the_engine() -> None:
     """Say so where the engine is missing, broken or of another version; in a thread, since it starts a process."""
-    from wetgate import __version__
     from wetgate.project.processes import clean_environment
     from wetgate.service.starting import find_command
 

@@ -1,0 +1,233 @@
+"""The WetgateRestore node at work: what happens when one is made, when a knob is touched, when a button is pressed.
+
+Its pixels need nothing of this: the gizmo's knobs are links to the inference node inside it. Here are the card's words,
+the following of a training, the rendering in the background, and the way of old nodes into new versions.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Callable
+
+from nuke_plugin import host
+from nuke_plugin.background import Job, Order
+from nuke_plugin.following import Follower, Model, restoration_of
+from nuke_plugin.words import RECIPES
+from wetgate.errors import WetgateError
+from wetgate.service.client import connect
+from wetgate.service.protocol import Model as Card
+
+PROTECTS = {
+    "grain": "the scan's grain and detail",
+    "luma": "the scan's brightness, pixel by pixel",
+    "chroma": "the scan's colour",
+    "none": "nothing: grain and detail may change, too",
+}
+CODED = {
+    "display": "display-coded pictures (0-1, as on a monitor): give it a Read with raw data on",
+    "linear": "scene-linear pictures, as Nuke works",
+    "log": "Cineon log pictures: give it a Read with raw data on",
+}
+NO_MODEL = ("no model is chosen", " ")
+
+
+# What Nuke calls
+
+
+def created(node: str) -> None:
+    """A node was made, pasted or loaded; in renders, too."""
+    upgrade(node)
+    if host.has_gui():
+        _follow(node)
+        _read_card(node)
+
+
+def changed(node: str, knob: str) -> None:
+    """The artist touched a knob, opened the node's panel or gave it another name."""
+    if knob in ("model", "showPanel"):
+        _read_card(node)
+    if knob in ("follow", "restoration", "name", "model"):
+        _follow(node)
+
+
+def changed_inside(node: str, knob: str) -> None:
+    """A knob of an inference node changed, perhaps by the link to it on one of our nodes."""
+    group = node.rpartition(".")[0]
+    if knob == "model" and group and host.class_of(group) == "WetgateRestore":
+        changed(group, knob)
+
+
+def press(button: str) -> None:
+    """The artist pressed a button of the node."""
+    node = host.this_node()
+    try:
+        {"render": render, "cancel": cancel}[button](node)
+    except WetgateError as error:
+        host.tell(str(error))
+
+
+# Knobs of old versions
+
+
+def _forward_slashes(node: str) -> None:
+    """Scripts that set the knobs by themselves may have written paths as Windows does; to Nuke that is no path."""
+    for name in ("model", "curves", "restoration", "output"):
+        value = str(host.knob(node, name) or "")
+        if "\\" in value:
+            host.set_quietly(node, **{name: value.replace("\\", "/")})
+
+
+UPGRADES: tuple[Callable[[str], None], ...] = (_forward_slashes,)
+"""From version 0, 1, ... to the next. Version 0 is a node that no :func:`created` has seen: made by a script or by a
+Nuke without this plug-in. Knobs of the gizmo are never renamed or removed, since Nuke does not read on after a knob
+that it does not know; a knob that is given up stays, hidden, and a step here takes over its value."""
+
+
+def upgrade(node: str) -> None:
+    """Bring a node's knobs to this version."""
+    made_with = int(str(host.knob(node, "wetgate_version") or 0))
+    if made_with > len(UPGRADES):
+        print(f"Wetgate: {node} was made with a newer Wetgate: install that one, or look at its settings.")  # noqa: T201
+        return
+    for step in UPGRADES[made_with:]:
+        step(node)
+    if made_with < len(UPGRADES):
+        host.set_quietly(node, wetgate_version=len(UPGRADES))
+
+
+# The model's card
+
+
+def card_words(card: Card) -> tuple[str, str]:
+    """What a model protects, and what else its card says."""
+    if not card.recipe:
+        return "not known", f"A model that something else has made. {' '.join(card.limits.splitlines())}"
+    sentences = [f"{RECIPES.get(card.recipe, card.recipe)}. It takes {CODED.get(card.encoding, card.encoding)}."]
+    if card.radius:
+        sentences.append(f"It looks at {card.radius} frames on each side.")
+    return PROTECTS.get(card.protected, card.protected), " ".join([*sentences, *card.limits.splitlines()])
+
+
+def _read_card(node: str) -> None:
+    """Show what the model's card says, as soon as the server has read it."""
+    model = host.path(node, "model")
+    if not model:
+        _show_card(node, model, NO_MODEL)
+        return
+
+    def read() -> None:
+        try:
+            with connect() as client:
+                said = card_words(client.describe(model))
+        except WetgateError as error:
+            said = ("not known", str(error))
+        host.in_main_thread(_show_card, node, model, said)
+
+    threading.Thread(target=read, name="wetgate-card", daemon=True).start()
+
+
+def _show_card(node: str, model: str, said: tuple[str, str]) -> None:
+    if host.has_node(node) and host.path(node, "model") == model:
+        host.set_quietly(node, protects=said[0], card=said[1])
+
+
+# Following a training
+
+
+def _followed_by(node: str) -> str:
+    """The restoration that a node follows; "" where it follows none."""
+    if not host.has_node(node) or not host.knob(node, "follow"):
+        return ""
+    return host.path(node, "restoration") or restoration_of(host.path(node, "model"))
+
+
+def _follow(node: str) -> None:
+    restoration = _followed_by(node)
+    if restoration:
+        _follower.follow(node, restoration)
+    else:
+        _follower.leave(node)
+
+
+def _arrived(node: str, restoration: str, model: Model) -> None:
+    """Have a newer model rendered, if the node still wants it: it may be gone, or another one of the same name."""
+    if _followed_by(node) != restoration:
+        _follower.leave(node)
+        return
+    if host.path(node, "model") != model.path.replace("\\", "/"):
+        host.set_quietly(node, model=model.path.replace("\\", "/"))
+        _read_card(node)
+    # The server compares the file's state; a number that was never used before makes Nuke ask it again.
+    host.set_quietly(node, revision=int(str(host.knob(node, "revision") or 0)) + 1)
+
+
+_follower = Follower(_arrived, host.in_main_thread)
+
+
+# Rendering in the background
+
+
+def render(node: str) -> None:
+    """Restore the node's frames by files, and bring them into the script as a Read.
+
+    Raises:
+        WetgateError: something is not chosen or not connected, or it is at work already.
+    """
+    if node in _jobs:
+        raise WetgateError(f"{node} is being rendered already: wait, or press Cancel.")
+    model, scan = host.path(node, "model"), host.input_of(node, 0)
+    if not model:
+        raise WetgateError(f"{node} has no model: choose the model.onnx of a run.")
+    if scan is None:
+        raise WetgateError(f"{node} has no scan: connect it to the input named Source.")
+    first, last = (int(str(host.knob(node, name))) for name in ("first", "last"))
+    if first == last == 0:
+        first, last = host.frame_range(scan)
+    looked = host.viewer()
+    order = Order(
+        model=model,
+        scan=scan,
+        mask=host.input_of(node, 1),
+        first=first,
+        last=last,
+        output=host.path(node, "output") or _new_output(node, model),
+        view=looked.view if looked else "",
+        device=str(host.knob(node, "device")),
+        curves=host.path(node, "curves"),
+        offset=int(str(host.knob(node, "frameOffset"))),
+    )
+    job = Job(order, lambda sentence: _say(node, sentence), lambda read: _ended(node))
+    _jobs[node] = job
+    try:
+        job.start()
+    except WetgateError:
+        del _jobs[node]
+        raise
+
+
+def cancel(node: str) -> None:
+    """End a node's rendering in the background."""
+    if node in _jobs:
+        _jobs[node].cancel()
+
+
+def _new_output(node: str, model: str) -> str:
+    """Files in a folder that is not there yet, beside the run or the model."""
+    beside = restoration_of(model) or os.path.dirname(os.path.abspath(model))
+    names = itertools.chain(["restored"], (f"restored-{number}" for number in itertools.count(2)))
+    folder = next(path for path in (os.path.join(beside, name) for name in names) if not os.path.exists(path))
+    return os.path.join(folder, f"{node.rpartition('.')[2]}.####.exr")
+
+
+def _say(node: str, sentence: str) -> None:
+    if host.has_node(node):
+        host.set_quietly(node, job=sentence)
+
+
+def _ended(node: str) -> None:
+    _jobs.pop(node, None)
+
+
+_jobs: dict[str, Job] = {}

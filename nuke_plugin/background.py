@@ -1,0 +1,204 @@
+"""A node's frames restored in the background: out of the graph, through the inference server, back as a Read.
+
+Frames leave the graph in Nuke's main thread, under a progress window, for Nuke gives them nowhere else; what takes
+long, the model, works in a thread while the artist goes on. The written frames lie beside the results and go with the
+job, whatever becomes of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from nuke_plugin import host
+from nuke_plugin.restoring import frame_name, render_files
+from wetgate.errors import WetgateError
+from wetgate.files import make_folder, process_is_alive
+from wetgate.project.numbered import host_name
+from wetgate.service.client import connect
+from wetgate.service.protocol import Model
+
+SCAN_FOLDER = ".wetgate-scan-"
+"""Start of the name of the hidden folder, beside the results, that holds the written frames."""
+
+Say = Callable[[str], None]
+"""Told how it stands, in a sentence, in Nuke's main thread."""
+Ended = Callable[[Optional[str]], None]
+"""Told the name of the Read in the end, None where there is none, in Nuke's main thread."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be restored.
+
+    Attributes:
+        model: the model's file.
+        scan: the node whose frames are restored.
+        mask: the node whose alpha says where; None for everywhere.
+        first: the first frame.
+        last: the last frame.
+        output: the files to write, as ``folder/shot.####.exr``.
+        view: which view of the script.
+        device: "auto", "cpu" or "cuda".
+        curves: the file of the scan's exposure curves; "" for a steady scan.
+        offset: added to Nuke's frame to get a frame's number in the scan.
+    """
+
+    model: str
+    scan: str
+    mask: Optional[str]
+    first: int
+    last: int
+    output: str
+    view: str = ""
+    device: str = "auto"
+    curves: str = ""
+    offset: int = 0
+
+    @property
+    def frames(self) -> range:
+        return range(self.first, self.last + 1)
+
+
+class Job:
+    """One order at work.
+
+    Args:
+        order: what is to be restored.
+        say: told how it stands.
+        ended: told the result, once, whatever happens.
+    """
+
+    def __init__(self, order: Order, say: Say, ended: Ended) -> None:
+        self._order, self._say, self._ended = order, say, ended
+        self._cancelled = threading.Event()
+        self._folder: Optional[Path] = None
+        self._files: dict[str, dict[int, str]] = {}
+
+    def start(self) -> None:
+        """Begin, and come back at once.
+
+        Raises:
+            WetgateError: the order makes no sense or its folder cannot be written.
+        """
+        frame_name(self._order.output, self._order.first)
+        if not self._order.frames:
+            raise WetgateError("The last frame comes before the first: choose the frames to restore again.")
+        _sweep(make_folder(os.path.dirname(self._order.output)))
+        self._say("Reading the model.")
+        self._in_thread(self._describe)
+
+    def cancel(self) -> None:
+        """End it soon; frames that are done stay."""
+        self._cancelled.set()
+
+    # In a thread
+
+    def _describe(self) -> None:
+        with connect() as client:
+            model = client.describe(self._order.model)
+        host.in_main_thread(self._step, self._write, model)
+
+    def _restore(self) -> None:
+        order = self._order
+
+        def follow(done: int, total: int, frame: int) -> None:
+            host.in_main_thread(self._say, f"{done} of {total} frames are restored.")
+
+        outcome = render_files(
+            order.model,
+            self._files["scan"],
+            order.output,
+            frames=order.frames,
+            mask=self._files.get("mask"),
+            curves=order.curves,
+            offset=order.offset,
+            device=order.device,
+            follow=follow,
+            cancelled=self._cancelled.is_set,
+        )
+        host.in_main_thread(self._step, self._read, list(outcome.made))
+
+    # In Nuke's main thread
+
+    def _write(self, model: Model) -> None:
+        """Write the scan's frames, those around them that the model looks at, and the mask's."""
+        order = self._order
+        first, last = host.frame_range(order.scan)
+        before = range(max(first, order.first - model.radius), order.first)
+        after = range(order.last + 1, min(last, order.last + model.radius) + 1)
+        self._folder = Path(tempfile.mkdtemp(prefix=_prefix(os.getpid()), dir=os.path.dirname(order.output)))
+        with contextlib.ExitStack() as there:
+            wanted = [(order.scan, "scan", [*before, *order.frames, *after])]
+            if order.mask:
+                wanted.append((there.enter_context(host.matte(order.mask)), "mask", list(order.frames)))
+            window = there.enter_context(host.progress("Wetgate: frames for the restoration"))
+            total, written = sum(len(frames) for _, _, frames in wanted), 0
+            for node, name, frames in wanted:
+                pattern = str(self._folder / f"{name}.####.exr")
+
+                def follow(done: int, of: int, text: str, already: int = written) -> bool:
+                    return window.update((already + done) / total, text) or self._cancelled.is_set()
+
+                host.write_frames(node, frames, pattern, view=order.view, follow=follow)
+                self._files[name] = {frame: frame_name(pattern, frame) for frame in frames}
+                written += len(frames)
+        self._say("The server is restoring.")
+        self._in_thread(self._restore)
+
+    def _read(self, made: list[int]) -> None:
+        if not made:
+            raise host.Cancelled
+        read = host.create_read(self._order.output, made[0], made[-1], "raw")
+        what = "Cancelled; what was done" if self._cancelled.is_set() else "Done; it"
+        self._end(f"{what} is in {read}.", read)
+
+    # From step to step
+
+    def _in_thread(self, step: Callable[[], None]) -> None:
+        def work() -> None:
+            try:
+                step()
+            except Exception as error:  # whatever it is, the written frames must go
+                host.in_main_thread(self._fail, str(error))
+
+        threading.Thread(target=work, name="wetgate-background", daemon=True).start()
+
+    def _step(self, step: Callable[..., None], *arguments: object) -> None:
+        try:
+            if self._cancelled.is_set() and not self._files:
+                raise host.Cancelled
+            step(*arguments)
+        except host.Cancelled:
+            self._end("Cancelled.")
+        except Exception as error:  # as above
+            self._fail(str(error))
+
+    def _fail(self, sentence: str) -> None:
+        self._end(sentence)
+        host.tell(sentence)  # the artist may look at something else by now
+
+    def _end(self, sentence: str, read: Optional[str] = None) -> None:
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._say(sentence)
+        self._ended(read)
+
+
+def _prefix(process: int) -> str:
+    return f"{SCAN_FOLDER}{host_name()}-{process}-"
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a Nuke of this machine that was killed has left."""
+    for path in folder.glob(f"{SCAN_FOLDER}{host_name()}-*"):
+        process = path.name[len(f"{SCAN_FOLDER}{host_name()}-") :].partition("-")[0]
+        if process.isdecimal() and not process_is_alive(int(process)):
+            shutil.rmtree(path, ignore_errors=True)
