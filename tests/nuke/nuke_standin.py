@@ -54,7 +54,8 @@ class Session:
         cancel_progress_at: a progress window is cancelled once it has shown so many messages.
         cancel_render_at: the artist presses Cancel in Nuke's own window while this frame is rendered.
         rendered: the frames that were rendered, as (frame, view, scale).
-        panels: what was registered as a panel, by id.
+        panels: what was registered as a panel, by id: what makes it, and its name.
+        shown_panels: which panels were opened, and in which pane.
     """
 
     def __init__(self, *, gui: bool = True, version: tuple[int, int] = (16, 0), views: tuple[str, ...] = ("main",)):
@@ -70,6 +71,7 @@ class Session:
         self.cancel_render_at: int | None = None
         self.rendered: list[tuple[int, str, int]] = []
         self.panels: dict[str, tuple[str, str]] = {}
+        self.shown_panels: list[tuple[str, str]] = []
         self.plugin_paths: list[str] = []
         self.menus: dict[str, Menu] = {}
         self.toolbars: dict[str, Menu] = {}
@@ -209,7 +211,7 @@ class Session:
         self.select(node, True)
 
     def _load_gizmo(self, path: Path, parent: Group) -> Node:
-        loaded = standin_tcl.load(path)
+        loaded = standin_tcl.load(path, [kind for kind in self.kinds if kind.startswith("OFX")])
         if len(loaded) != 1 or loaded[0].kind not in ("Gizmo", "Group"):
             raise standin_tcl.Damaged(f"{path} holds no gizmo")
         kind = "Group"
@@ -659,11 +661,25 @@ def make_modules(session: Session) -> dict[str, types.ModuleType]:
             raise RuntimeError("not in GUI mode")
         return session.toolbars.setdefault(name, ToolBar(name, {}))
 
+    class PythonPanel(knobs.Guarded):
+        def __init__(self, id: str) -> None:
+            self._id = id
+
+        def addToPane(self, pane: str) -> None:
+            session.shown_panels.append((self._id, pane))
+
+    panels.PythonPanel = PythonPanel
+
     @face(panels)
-    def registerWidgetAsPanel(widget: str, name: str, id: str, create: bool = False) -> None:
+    def registerWidgetAsPanel(widget: str, name: str, id: str, create: bool = False) -> PythonPanel | None:
         if not isinstance(widget, str):
             raise TypeError("the widget is named in a text that Nuke evaluates")
         session.panels[id] = (widget, name)
+        return PythonPanel(id) if create else None
+
+    @face(nuke)
+    def getPaneFor(name: str) -> str:
+        return name
 
     nukescripts.panels = panels
     nukescripts.registerWidgetAsPanel = panels.registerWidgetAsPanel

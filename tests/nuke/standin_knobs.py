@@ -111,7 +111,8 @@ class String_Knob(Knob):
 
 
 class EvalString_Knob(String_Knob):
-    pass
+    def evaluate(self) -> str:
+        return str(self.value())
 
 
 class Multiline_Eval_String_Knob(EvalString_Knob):
@@ -245,22 +246,29 @@ class Link_Knob(Knob):
 
 
 def _evaluated(expression: str, node: Node | None) -> Any:
-    """The few expressions that gizmos need: knobs of the group, comparisons, and, or, not, and the choice a ? b : c."""
+    """The few expressions that gizmos need: see :func:`as_python`."""
+    return eval(as_python(expression, node), {"__builtins__": {}})
+
+
+def as_python(expression: str, node: Node | None) -> str:
+    """An expression of Nuke's: knobs and inputs of the group, arithmetic, comparisons, and, or, not, a ? b : c."""
 
     def value_of(match: re.Match[str]) -> str:
         found = node.parent().knob(match.group(1))
         if found is None:
             raise RuntimeError(f"{node.fullName()}: {expression} names a knob that is not there")
-        value = found.getValue()
-        return repr(value)
+        return repr(found.getValue())
 
-    text = re.sub(r"\bparent\.([A-Za-z_]\w*)", value_of, expression)
+    text = re.sub(
+        r"\\?\[exists parent\.input(\d+)\]",
+        lambda found: repr(node.parent().input(int(found.group(1))) is not None),
+        expression,
+    )
+    text = re.sub(r"\bparent\.([A-Za-z_]\w*)", value_of, text)
     text = text.replace("&&", " and ").replace("||", " or ")
     text = re.sub(r"!(?!=)", " not ", text)
     choice = re.fullmatch(r"(.*?)\?(.*):(.*)", text)
-    if choice:
-        text = f"({choice.group(2)}) if ({choice.group(1)}) else ({choice.group(3)})"
-    return eval(text, {"__builtins__": {}})
+    return f"({choice.group(2)}) if ({choice.group(1)}) else ({choice.group(3)})" if choice else text.strip()
 
 
 USER_KNOBS: dict[str, type[Knob]] = {

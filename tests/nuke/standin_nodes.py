@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import standin_knobs as knobs
 import standin_pictures as pictures
 import standin_tcl
@@ -167,8 +168,33 @@ class Node(knobs.Guarded):
     def lastFrame(self) -> int:
         return self._frames()[1]
 
+    def channels(self) -> list[str]:
+        """A picture from a file has those of the file, every other one all four."""
+        reads = self._above_all("Read")
+        if not reads:
+            return [f"rgba.{name}" for name in ("red", "green", "blue", "alpha")]
+        return pictures.channels(pictures.file_of(reads[0]._knobs["file"]._value, reads[0]._frames()[0], "main"))
+
+    def metadata(self, key: str = "", time: float | None = None, view: str = "") -> Any:
+        """Of the file that the picture comes from."""
+        reads = self._above_all("Read")
+        frame = self._session.frame if time is None else int(time)
+        path = pictures.file_of(reads[0]._knobs["file"]._value, frame, view or self._session.views[0]) if reads else ""
+        said = {"input/filename": path} if path and os.path.exists(path) else {}
+        return said.get(key) if key else said
+
     def error(self) -> bool:
         return False
+
+    def _above_all(self, kind: str) -> list[Node]:
+        """The nearest nodes of a class that the picture comes from, by way of first inputs."""
+        if self._kind == kind:
+            return [self]
+        inside = [child for child in getattr(self, "_children", []) if child._kind == "Output"]
+        above = inside or self._above()[:1]
+        if self._kind == "Input":
+            above = self._above()[int(self._knobs["number"].value()) :][:1]
+        return [found for node in above if node is not None for found in node._above_all(kind)]
 
     def _frames(self) -> tuple[int, int]:
         if self._kind == "Read":
@@ -300,6 +326,27 @@ def _switch(node: Node, frame: int, view: str, scale: int) -> Picture:
     return node._from(int(node._knobs["which"].value()), frame, view, scale)
 
 
+def _expression(node: Node, frame: int, view: str, scale: int) -> Picture:
+    above = node._from(0, frame, view, scale)
+    pixels, (width, height) = above.whole(), above.size
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32) * scale
+    names = dict(zip("rgba", np.moveaxis(pixels, 2, 0), strict=True))
+    names.update(x=x, y=y, width=width * scale, height=height * scale)
+    made = pixels.copy()
+    for channel in range(4):
+        text = node._knobs[f"expr{channel}"].value()
+        if text:
+            made[..., channel] = eval(knobs.as_python(text, node), {"__builtins__": {}}, names)
+    return Picture(above.size, (0, 0, *above.size), made)
+
+
+def _keymix(node: Node, frame: int, view: str, scale: int) -> Picture:
+    below, over, mask = (node._from(index, frame, view, scale).whole() for index in range(3))
+    mixed = below + (over - below) * mask[..., 3:]
+    size = node._from(0, frame, view, scale).size
+    return Picture(size, (0, 0, *size), mixed)
+
+
 def write_file(node: Node, frame: int, view: str) -> None:
     """What a Write does with one frame of one view."""
     said = {name: knob.value() for name, knob in node._knobs.items()}
@@ -308,7 +355,7 @@ def write_file(node: Node, frame: int, view: str) -> None:
     picture = node._from(0, frame, view, node._session.scale())
     if not said["raw"] and said["colorspace"] == "sRGB":
         lit = picture.pixels.clip(0, None)
-        coded = pictures.np.where(lit <= 0.0031308, lit * 12.92, 1.055 * lit ** (1 / 2.4) - 0.055)
+        coded = np.where(lit <= 0.0031308, lit * 12.92, 1.055 * lit ** (1 / 2.4) - 0.055)
         coded[..., 3] = picture.pixels[..., 3]
         picture = Picture(picture.size, picture.box, coded.astype("float32"))
     if said["autocrop"]:
@@ -386,6 +433,8 @@ KINDS: dict[str, Kind] = {
     "NoOp": Kind(1, render=_through),
     "Dot": Kind(1, render=_through),
     "Switch": Kind(10, lambda: [knobs.Double_Knob("which")], _switch),
+    "Expression": Kind(1, lambda: [knobs.String_Knob(f"expr{channel}") for channel in range(4)], _expression),
+    "Keymix": Kind(3, render=_keymix),
     "Input": Kind(0, lambda: [knobs.Int_Knob("number")], _input),
     "Output": Kind(1, render=_through),
     "Group": Kind(10),
@@ -395,6 +444,10 @@ KINDS: dict[str, Kind] = {
 }
 
 CLASSES: dict[str, type[Node]] = {"Group": Group, "Viewer": Viewer, "Root": Root}
+
+
+IGNORED = ("name", "inputs", "xpos", "ypos", "help", "tile_color", "gl_color", "icon", "selected", "postage_stamp")
+"""Knobs that every node has, of which the stand-in makes nothing."""
 
 
 def build(session: Session, text: standin_tcl.NodeText, parent: Group, gizmo: str = "") -> Node:
@@ -409,7 +462,18 @@ def build(session: Session, text: standin_tcl.NodeText, parent: Group, gizmo: st
             raise RuntimeError(f"{node.name()} has two knobs {knob._name}")
         node._take(knob)
     for name, value in text.knobs:
-        if name in ("name", "inputs", "xpos", "ypos", "help", "tile_color", "onCreate", "knobChanged", "note_font"):
+        if name in (
+            "name",
+            "inputs",
+            "xpos",
+            "ypos",
+            "help",
+            "icon",
+            "tile_color",
+            "onCreate",
+            "knobChanged",
+            "note_font",
+        ):
             continue
         if name not in node._knobs:
             raise RuntimeError(f"{node.name()}: no such knob {name}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,15 +36,15 @@ class NodeText:
     inside: list[NodeText]
 
 
-def load(path: str | Path) -> list[NodeText]:
-    """The nodes of a file, as many as there are outside groups.
+def load(path: str | Path, plugins: Iterable[str] = ()) -> list[NodeText]:
+    """The nodes of a file, as many as there are outside groups; ``plugins`` are the OpenFX classes that Nuke knows.
 
     Raises:
         Damaged: it is not whole, or holds what is no Nuke.
     """
     assert TCLSH is not None, "there is no tclsh on this machine"
     text = Path(path).read_bytes()
-    done = subprocess.run([TCLSH, PROGRAM], input=text, capture_output=True, check=False, timeout=60)
+    done = subprocess.run([TCLSH, PROGRAM, *plugins], input=text, capture_output=True, check=False, timeout=60)
     if done.returncode:
         raise Damaged(f"{path}: {done.stderr.decode().strip()}")
     top: list[NodeText] = []
