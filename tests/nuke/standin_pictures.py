@@ -95,6 +95,14 @@ def read(path: str) -> Picture:
     return Picture((spec.full_width, spec.full_height), (x, y, x + spec.width, y + spec.height), pixels[::-1])
 
 
+def channels(path: str) -> list[str]:
+    """What a file holds, by Nuke's names."""
+    source = oiio.ImageInput.open(path)
+    names = () if source is None else source.spec().channelnames
+    nukes = {"R": "red", "G": "green", "B": "blue", "A": "alpha"}
+    return [f"rgba.{nukes[name]}" for name in names if name in nukes]
+
+
 def write(path: str, picture: Picture, channels: list[str], *, half: bool) -> None:
     """``channels`` names the first three or four channels in the file."""
     x, y, right, top = picture.box
