@@ -151,6 +151,15 @@ def source_files(node: str) -> tuple[str, str]:
     return "", ""
 
 
+def frame_file(node: str, frame: int, view: str = "") -> str:
+    """The file that a node's picture of a frame comes from, as the picture's metadata say it; "" where they do not."""
+    return str(_node(node).metadata("input/filename", frame, view or views()[0]) or "")
+
+
+def has_alpha(node: str) -> bool:
+    return "rgba.alpha" in _node(node).channels()
+
+
 # Frames out of the graph
 
 
@@ -161,7 +170,6 @@ def write_frames(
     *,
     view: str = "",
     region: Optional[Region] = None,
-    channels: str = "rgb",
     follow: Follow = lambda done, total, text: False,
 ) -> None:
     """Render frames of a node into EXR files: 32-bit float, as they are in the graph, always at full resolution.
@@ -175,7 +183,6 @@ def write_frames(
         pattern: the files, as ``folder/scan.####.exr``; the folder exists.
         view: which view; the first one by default.
         region: the part of the picture to write.
-        channels: "rgb", or "rgba" for a mask that may be in alpha.
         follow: told before each frame and at the end; true cancels.
 
     Raises:
@@ -198,7 +205,7 @@ def write_frames(
         _set(crop, box=box, reformat=True, intersect=False, crop=False)
         write.setInput(0, crop)
         _set(write, file=pattern.replace("\\", "/"), file_type="exr")  # the format's own knobs appear by this
-        _set(write, channels=channels, datatype="32 bit float", compression="Zip (1 scanline)", raw=True)
+        _set(write, channels="rgb", datatype="32 bit float", compression="Zip (1 scanline)", raw=True)
         _set(write, autocrop=False)
         if len(views()) > 1:  # the file's channels get no view's name in front of theirs
             _set(write, views=view, heroview=view)

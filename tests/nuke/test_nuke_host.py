@@ -110,10 +110,14 @@ def test_each_view_of_a_stereo_script(save_frames, tmp_path, out, view):
     assert oiio.ImageInput.open(f"{out}/x.0001.exr").spec().channelnames == ("R", "G", "B")
 
 
-def test_alpha_where_it_is_asked_for(host, nuke_session, out):
+def test_a_matte_is_alpha_as_a_picture(host, nuke_session, scan, out):
     nuke_session.node("Constant", color=(0.0, 0.0, 0.0, 0.5))
-    host.write_frames("Constant1", [1], f"{out}/x.####.exr", channels="rgba")
-    assert np.array_equal(read_exr(out / "x.0001.exr"), np.full((48, 64, 4), (0, 0, 0, 0.5), np.float32))
+    before = untouched(nuke_session)
+    with host.matte("Constant1") as matte:
+        host.write_frames(matte, [1], f"{out}/x.####.exr")
+    assert np.array_equal(read_exr(out / "x.0001.exr"), np.full((48, 64, 3), 0.5, np.float32))
+    assert untouched(nuke_session) == before
+    assert [host.has_alpha(name) for name in ("Constant1", "Read1")] == [True, False]
 
 
 def test_follow_is_told_and_may_cancel(host, nuke_session, scan, out):
@@ -203,6 +207,8 @@ def test_source_files_are_those_of_the_nearest_read(host, nuke_session, scan):
     assert host.source_files("Group1") == ("a.exr", "default (linear)")
     nuke_session.node("Constant")
     assert host.source_files("Constant1") == ("", "")
+    assert host.frame_file("Dot1", 1002) == pattern.replace("####", "1002")
+    assert host.frame_file("Constant1", 1002) == ""
 
 
 # Knobs and nodes
