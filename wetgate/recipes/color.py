@@ -36,7 +36,7 @@ from wetgate.recipes.previews import Preview
 from wetgate.records.shot_record import PairRecord, SourceRecord, shot_record
 from wetgate.training import closed_form, context
 from wetgate.training.budget import Budget
-from wetgate.training.color_model import ColorModel, forward
+from wetgate.training.color_model import ColorModel, forward_with_coverage
 from wetgate.training.onnx_export import export
 from wetgate.training.samples import Sample, make_sample, rarity
 
@@ -469,7 +469,7 @@ class _Training:
 
     def _publish(self, model: ColorModel, stage: str) -> None:
         card = self._card(model, stage)
-        export(self.run.model, lambda ops, frames: forward(ops, frames, model), card)
+        export(self.run.model, lambda ops, frames: forward_with_coverage(ops, frames, model), card)
         self.run.emit({"event": "model", "stage": stage, "seconds": self._elapsed()})
         self.stage = self.status["model"] = stage
         self._strip(model, stage)
@@ -494,7 +494,7 @@ class _Training:
         self._tell(message="writing the report", eta_s=None)
         export(
             self.run.folder / "model_fp16.onnx",
-            lambda ops, frames: forward(ops, frames, model),
+            lambda ops, frames: forward_with_coverage(ops, frames, model),
             replace(self._card(model, "context"), half_of=sha256(self.run.model)),
             half=True,
         )

@@ -32,6 +32,10 @@ LOW_PASS = 1.5
 LEAST = 1e-3
 """Smallest display value, flare included, that two opinions are mixed to: density 3."""
 
+UNLIKE, LIKE = 0.6, 0.85
+"""Nearness from which a colour counts as known at all, and as known well: 1.0 and 0.6 widths of a kernel away from the
+nearest. Between them coverage rises from 0 to 1; half way, at 0.8 widths, is where context began to do harm."""
+
 MULTIPLE = 8
 PROTECTED = ("grain", "luma", "none")
 
@@ -101,8 +105,8 @@ def features(ops: Any, half: Any) -> Any:
     return ops.concat([half, surround])
 
 
-def colour(ops: Any, full: Any, half: Any, model: ColorModel, enlarge: Callable[[Any], Any]) -> Any:
-    """Restored density of ``full`` [N, 3, H, W], and of nothing finer than that.
+def colour(ops: Any, full: Any, half: Any, model: ColorModel, enlarge: Callable[[Any], Any]) -> tuple[Any, Any]:
+    """Restored density of ``full`` [N, 3, H, W] and of nothing finer than that; how near its colours are (below).
 
     Args:
         full: scan density whose colour is restored.
@@ -111,9 +115,9 @@ def colour(ops: Any, full: Any, half: Any, model: ColorModel, enlarge: Callable[
     """
     first, near = fit_and_kernels(ops, full, half, model, enlarge)
     if model.weight_of_context == 0:
-        return first
+        return first, near
     mixed = mix(ops, to_values(ops, first), second_opinion(ops, full, half, model, enlarge), near, model.context_share)
-    return ops.affine(ops.log(ops.at_least(mixed, LEAST)), -1 / math.log(10), 0.0)
+    return ops.affine(ops.log(ops.at_least(mixed, LEAST)), -1 / math.log(10), 0.0), near
 
 
 def fit_and_kernels(
@@ -153,11 +157,19 @@ def mix(ops: Any, first: Any, second: Any, near: Any, share: float) -> Any:
 
 def forward(ops: Any, frames: Any, model: ColorModel) -> Any:
     """Restored frames [N, 3, H, W] of scan frames [N, 3, H, W], both in ``model.encoding``."""
+    return forward_with_coverage(ops, frames, model)[0]
+
+
+def forward_with_coverage(ops: Any, frames: Any, model: ColorModel) -> tuple[Any, ...]:
+    """Restored frames, and coverage [N, 1, H, W] where the model has kernels to tell it by.
+
+    Coverage is 1 where a colour in its surround is as the pairs have it, 0 where it is unlike all of them.
+    """
     padded = ops.pad_to_multiple(frames, MULTIPLE)
     density = to_density(ops, padded, model.encoding)
     low = blur(ops, density, LOW_PASS)
     keeps_detail = model.protect != "none"
-    restored = colour(ops, low if keeps_detail else density, ops.shrink(low), model, ops.enlarge)
+    restored, near = colour(ops, low if keeps_detail else density, ops.shrink(low), model, ops.enlarge)
     if keeps_detail:
         mixture = np.ascontiguousarray(np.broadcast_to(model.detail[None, :, None, None], (3, 3, 1, 1)))
         restored = ops.add(restored, ops.convolve(ops.subtract(density, low), mixture))
@@ -165,4 +177,8 @@ def forward(ops: Any, frames: Any, model: ColorModel) -> Any:
     if model.protect == "luma":
         change = ops.convolve(ops.subtract(padded, restored), LUMA[None, :, None, None])
         restored = ops.add(restored, change)
-    return ops.crop_like(restored, frames)
+    restored = ops.crop_like(restored, frames)
+    if near is None:
+        return (restored,)
+    known = ops.affine(near, 1 / (LIKE - UNLIKE), -UNLIKE / (LIKE - UNLIKE))
+    return restored, ops.crop_like(ops.at_most(ops.at_least(known, 0.0), 1.0), frames)

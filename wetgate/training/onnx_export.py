@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from wetgate.files import write_bytes
-from wetgate.onnx_model import INPUT, OUTPUT, ModelCard
+from wetgate.onnx_model import COVERAGE, INPUT, OUTPUT, ModelCard
 from wetgate.training.operations import Onnx, reach_of
 
 _IR_VERSION = 9
@@ -25,7 +25,8 @@ def export(path: Path, forward: Callable[[Any, Any], Any], card: ModelCard, *, h
 
     Args:
         path: the model file.
-        forward: the model, from frames [N, 3, H, W] to restored frames of the same shape.
+        forward: the model, from frames [N, 3, H, W] to restored frames of the same shape, or to a tuple of these and
+            perhaps coverage [N, 1, H, W].
         card: what the file says about itself; halo and multiple are filled in here.
         half: whether the network's convolutions compute in 16 bit; frames stay float32.
 
@@ -42,13 +43,17 @@ def model_bytes(forward: Callable[[Any, Any], Any], card: ModelCard, *, half: bo
     from onnx import TensorProto, helper
 
     ops = Onnx(network_type=np.float16 if half else np.float32)
-    ops.node("Identity", forward(ops, INPUT), output=OUTPUT)
-    shape: list[str | int | None] = ["N", 3, "H", "W"]
+    answer = forward(ops, INPUT)
+    outputs = []
+    named = zip((OUTPUT, COVERAGE), (3, 1), answer if isinstance(answer, tuple) else (answer,), strict=False)
+    for name, channels, value in named:
+        ops.node("Identity", value, output=name)
+        outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", channels, "H", "W"]))
     graph = helper.make_graph(
         ops.nodes,
         "wetgate",
-        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["N", 3, "H", "W"])],
+        outputs,
         ops.initializers,
     )
     model = helper.make_model(

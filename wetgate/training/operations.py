@@ -212,7 +212,8 @@ class Reach:
 
 
 def reach_of(forward: Any) -> tuple[int, int]:
-    """Halo and multiple, in pixels, of ``forward(ops, frames)``."""
+    """Halo and multiple, in pixels, of ``forward(ops, frames)``, which may give a tuple."""
     ops = Reach()
-    seen = forward(ops, _Seen(0, 0, 1))
+    answer = forward(ops, _Seen(0, 0, 1))
+    seen = ops.concat(list(answer)) if isinstance(answer, tuple) else answer
     return math.ceil(max(seen.rows, seen.columns)), ops.multiple
