@@ -1,0 +1,60 @@
+"""Qt, from whichever binding the host has: PySide6 (Nuke 16 and later) or else PySide2 (Nuke 14 and 15).
+
+Enumerations are written out (``Qt.AlignmentFlag.AlignLeft``), which both know.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from PySide6 import QtCore, QtGui, QtWidgets
+    from PySide6.QtGui import QShortcut
+else:
+    try:
+        from PySide6 import QtCore, QtGui, QtWidgets
+        from PySide6.QtGui import QShortcut
+    except ImportError:
+        from PySide2 import QtCore, QtGui, QtWidgets
+        from PySide2.QtWidgets import QShortcut
+
+Qt = QtCore.Qt
+Signal = QtCore.Signal
+
+__all__ = ["QShortcut", "Qt", "QtCore", "QtGui", "QtWidgets", "Signal", "drop", "em", "place_of", "scaled", "tracked"]
+
+
+def place_of(event: Any) -> QtCore.QPointF:
+    """Where the mouse is, in the widget."""
+    return QtCore.QPointF(event.position() if hasattr(event, "position") else event.localPos())
+
+
+def em(widget: QtWidgets.QWidget) -> int:
+    """The height of a line of text: what all sizes are made of, so that they follow the user's font."""
+    return widget.fontMetrics().height()
+
+
+def scaled(font: QtGui.QFont, factor: float, *, bold: bool = False) -> QtGui.QFont:
+    """A font larger or smaller; hosts set theirs in points or in pixels."""
+    made = QtGui.QFont(font)
+    if font.pointSizeF() > 0:
+        made.setPointSizeF(font.pointSizeF() * factor)
+    else:
+        made.setPixelSize(max(1, round(font.pixelSize() * factor)))
+    if bold:
+        made.setBold(True)
+    return made
+
+
+def tracked(widget: QtWidgets.QWidget, name: str, what: str = "", shortcut: str = "") -> None:
+    """Give a control the name that screen readers say, its help and its key."""
+    widget.setAccessibleName(name)
+    if what or shortcut:
+        widget.setToolTip(f"{what} ({shortcut})" if what and shortcut else what or shortcut)
+    if what:
+        widget.setAccessibleDescription(what)
+
+
+def drop(layout: QtWidgets.QLayout) -> None:
+    """No margins, and gaps that go with the font."""
+    layout.setContentsMargins(0, 0, 0, 0)
