@@ -27,8 +27,8 @@ HOTKEY = "Ctrl+Alt+W"
 PANEL = ("__import__('nuke_plugin.starting').starting.make_panel", "Wetgate", "org.wetgate.panel")
 """What makes it, its name, and what saved workspaces know it by."""
 
-INFERENCE_NODE = f"OFXorg.wetgate.restore_v{__version__.partition('.')[0]}"
-"""The class of the OpenFX node in Nuke: its identifier and its major version."""
+INFERENCE_NODE = "OFXorg.wetgate.restore_v1"
+"""The class of the OpenFX node in Nuke: its identifier and its major version, which stays as scripts depend on it."""
 
 HELP = f"""<b>Wetgate</b> restores a film from a few pairs: a frame of the scan, and the same frame as it should look.
 <br><br>

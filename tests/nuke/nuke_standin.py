@@ -211,7 +211,7 @@ class Session:
         self.select(node, True)
 
     def _load_gizmo(self, path: Path, parent: Group) -> Node:
-        loaded = standin_tcl.load(path, [kind for kind in self.kinds if kind.startswith("OFX")])
+        loaded = standin_tcl.load(path, [*self.kinds, "Gizmo"])
         if len(loaded) != 1 or loaded[0].kind not in ("Gizmo", "Group"):
             raise standin_tcl.Damaged(f"{path} holds no gizmo")
         kind = "Group"

@@ -1,6 +1,6 @@
 # Reads a file of Nuke's (.nk, .gizmo) from standard input and says what is in it, one step a line, each word in hex.
-# Only Nuke's own commands exist in it: another one, or Tcl that is not whole, ends it with exit code 1. Of OpenFX
-# plug-ins only those exist that the arguments name.
+# Only Nuke's own commands exist in it: another one, or Tcl that is not whole, ends it with exit code 1. The
+# arguments name the classes of nodes that Nuke knows; without any it knows all.
 set inner [interp create -safe]
 set stack {}; set outer {}; set count 0; set depth 0
 proc say {args} {
@@ -20,7 +20,6 @@ proc end_ {} {
 proc node_ {class args} {
     if {[llength $args] != 1 || ![string is upper [string index $class 0]]} { error "$class is no command of Nuke's" }
     if {$::argc && $class ni $::argv} { error "$class: Unknown command" }
-    if {[string match OFX* $class] && $class ni $::argv} { error "$class: Unknown command" }
     set body [lindex $args 0]
     if {[llength $body] % 2} { error "$class holds a knob without a value" }
     set wanted 1

@@ -462,18 +462,7 @@ def build(session: Session, text: standin_tcl.NodeText, parent: Group, gizmo: st
             raise RuntimeError(f"{node.name()} has two knobs {knob._name}")
         node._take(knob)
     for name, value in text.knobs:
-        if name in (
-            "name",
-            "inputs",
-            "xpos",
-            "ypos",
-            "help",
-            "icon",
-            "tile_color",
-            "onCreate",
-            "knobChanged",
-            "note_font",
-        ):
+        if name in (*IGNORED, "onCreate", "knobChanged", "note_font"):
             continue
         if name not in node._knobs:
             raise RuntimeError(f"{node.name()}: no such knob {name}")

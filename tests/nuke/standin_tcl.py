@@ -36,15 +36,19 @@ class NodeText:
     inside: list[NodeText]
 
 
-def load(path: str | Path, plugins: Iterable[str] = ()) -> list[NodeText]:
-    """The nodes of a file, as many as there are outside groups; ``plugins`` are the OpenFX classes that Nuke knows.
+def load(path: str | Path, classes: Iterable[str] = ()) -> list[NodeText]:
+    """The nodes of a file, as many as there are outside groups.
+
+    Args:
+        path: the file.
+        classes: those that Nuke knows; any where none is given.
 
     Raises:
         Damaged: it is not whole, or holds what is no Nuke.
     """
     assert TCLSH is not None, "there is no tclsh on this machine"
     text = Path(path).read_bytes()
-    done = subprocess.run([TCLSH, PROGRAM, *plugins], input=text, capture_output=True, check=False, timeout=60)
+    done = subprocess.run([TCLSH, PROGRAM, *classes], input=text, capture_output=True, check=False, timeout=60)
     if done.returncode:
         raise Damaged(f"{path}: {done.stderr.decode().strip()}")
     top: list[NodeText] = []
