@@ -137,6 +137,22 @@ def test_a_mask_selects_as_in_apply(host, gain, picture, applied):
         np.testing.assert_array_equal(result.pixels[:, :40], scan[:, :40])
 
 
+def test_unselected_pixels_keep_their_bits_and_selected_ones_are_the_models(host, gain, picture):
+    scan = picture(1, (60, 8)) * np.float32(1000.7)
+    mask = np.zeros((8, 60, 1), np.float32)
+    mask[:, 20:40], mask[:, 40:] = 1, 2
+    layout = Layout(premultiplied=True)
+    node = host.node("General", model=gain(0.1), source=Clip({1: scan}), mask=Clip({1: mask}), layout=layout)
+    result = node.render(1).pixels
+    np.testing.assert_array_equal(result[:, :20], scan[:, :20])
+    layout.premultiplied = False
+    result = node.render(1).pixels
+    np.testing.assert_array_equal(result[:, 20:, :3], scan[:, 20:, :3] * np.float32(0.1))
+    node.values["mix"] = 0.5
+    result = node.render(1).pixels
+    np.testing.assert_allclose(result[:, 20:, :3], scan[:, 20:, :3] * np.float32(0.55), rtol=1e-6)
+
+
 def test_masks_of_another_place_and_with_nan_select_what_they_can(host, gain, picture):
     scan = picture(1, (12, 6))
     mask = np.ones((3, 4, 1), np.float32)
@@ -195,6 +211,14 @@ def test_bad_pixels_keep_their_bits_and_do_not_reach_the_model(host, save_model,
     bad = ~np.isfinite(scan[..., :3]).all(axis=2)
     np.testing.assert_array_equal(result.pixels.view(np.uint32)[bad], scan.view(np.uint32)[bad])
     np.testing.assert_allclose(result.pixels[~bad][:, :3], expected[~bad], atol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [1, 2, 3])
+def test_a_bad_pixel_of_any_frame_of_a_window_is_filled(host, mean_of_window, picture, applied, bad):
+    model = mean_of_window(1)
+    frames = {number: picture(number) for number in (1, 2, 3)}
+    frames[bad][5, 6, 1] = np.nan
+    assert_same(host.node(model=model, source=Clip(frames)).render(2), applied(model, frames)[2])
 
 
 def test_pixels_that_the_model_has_no_number_for_keep_the_scan(host, save_model, picture):
@@ -301,8 +325,9 @@ def test_proxies_are_rendered_as_they_are(host, save_model, picture, scale):
 # -- time, curves, models that change
 
 
-def test_exposure_curves_go_by_the_frames_number(host, gain, picture, applied, tmp_path):
-    model = gain(0.5)
+@pytest.mark.parametrize("radius", [0, 1])
+def test_exposure_curves_go_by_the_frames_number(host, mean_of_window, picture, applied, tmp_path, radius):
+    model = mean_of_window(radius)
     frames = {number: picture(number) for number in (101, 102, 103)}
     measured = Curves("display", {number: ((0.02 * (number - 100), 0.1),) * 3 for number in frames})
     curves = tmp_path / "curves.json"
@@ -312,7 +337,7 @@ def test_exposure_curves_go_by_the_frames_number(host, gain, picture, applied, t
     node = host.node(model=model, source=clip, curves=str(curves), frameOffset=100)
     for number in frames:
         assert_same(node.render(number - 100), expected[number])
-    assert np.abs(expected[102] - 0.5 * frames[102][..., :3]).max() > 0.01
+    assert np.abs(expected[102] - applied(model, frames)[102]).max() > 0.01
 
 
 def test_a_model_that_was_retrained_is_used_by_the_next_frame(host, gain, mean_of_window, picture):
