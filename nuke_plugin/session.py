@@ -137,6 +137,7 @@ class Session:
         self.chosen: Optional[int] = None
         self.suggestions: tuple[Suggestion, ...] = ()
         self.coverage: Optional[float] = None
+        self.known: Mapping[int, float] = {}
         self.recent: tuple[Path, ...] = ()
         self.set_up: tuple[str, ...] = ()
         self._tasks: dict[str, Task] = {}
@@ -146,6 +147,7 @@ class Session:
         self._reading = False
         self._tried: frozenset[int] = frozenset()
         self._awaited = 0.0
+        self._scan_in_viewer = ""
         self._memory = memory_file() if memory is None else memory
 
     # Who wants to know
@@ -199,7 +201,8 @@ class Session:
         """Show the restoration in ``folder``."""
         self._reader = Reader(folder)
         self.standing = Standing(self._reader.folder)
-        self.chosen, self.suggestions, self.coverage, self._tried = None, (), None, frozenset()
+        self.chosen, self._tried = None, frozenset()
+        self.suggestions, self.coverage, self.known = (), None, {}
         self.options = Options()
         self.notice, self.trouble = "", False
         self.recent = tuple(dict.fromkeys([self._reader.folder, *self.recent]))[:_MOST_RECENT]
@@ -292,10 +295,9 @@ class Session:
         if folder is None:
             self._failed("Open or make a restoration first, so that the pair has a place.")
             return
-        try:
-            self.say(self.desk.from_viewer(str(folder)))
-        except WetgateError as error:
-            self._failed(str(error))
+        said = self._ask_desk(lambda: self.desk.from_viewer(str(folder)))
+        if said is not None:
+            self.say(said)
         self.look()
 
     def prepare(self) -> None:
@@ -382,8 +384,16 @@ class Session:
         if folder is not None and "go_on" in self.actions:
             self._begin("start", lambda done, failed: self.engine.go_on(folder, done, failed), self._await)
 
-    def _await(self, answer: Any) -> None:
+    def _await(self, answer: Mapping[str, Any]) -> None:
+        """A trainer comes up: look at it until it is there, and have it show the chosen pair, or any that counts."""
         self._awaited = time.monotonic() + _START_PATIENCE_S
+        pair, folder = self.pair, Path(str(answer.get("folder", "")))
+        if pair is None or pair.state in ("rejected", "damaged"):
+            pair = next((one for one in self.standing.pairs if one.state not in ("rejected", "damaged")), None)
+        run = self.standing.run(int(answer.get("run", 0)))
+        if pair is not None and (run is None or run.preview_pair is None):
+            number = pair.number
+            self._worker.run(lambda: Run(folder).choose_preview(pair=number), failed=self._failed)
 
     def send(self, command: str) -> None:
         """Have the trainer stop, pause, resume, or keep a checkpoint after its current step."""
@@ -422,6 +432,10 @@ class Session:
 
     # What to pair next
 
+    def look_at_viewer(self) -> None:
+        """Ask the host which scan its Viewer shows."""
+        self._scan_in_viewer = self._ask_desk(self.desk.scan_pattern) or ""
+
     def suggest(self, scan: str) -> None:
         """Ask which frames of ``scan`` are worth pairing next."""
         folder = self.standing.folder
@@ -430,7 +444,8 @@ class Session:
 
         def told(answer: Mapping[str, Any]) -> None:
             self.suggestions = tuple(_suggestions(answer))
-            self.coverage = _share(answer.get("coverage"))
+            self.coverage = _share(answer.get("coverage")) if answer.get("pairs", 1) else None
+            self.known = _known(answer.get("frames"))
 
         self._begin(
             "suggest",
@@ -441,7 +456,7 @@ class Session:
     @property
     def scan_pattern(self) -> str:
         """The scan's files as far as they are known: the Viewer's, or those of the newest pair."""
-        pattern = self.desk.scan_pattern()
+        pattern = self._scan_in_viewer
         for pair in reversed(self.standing.pairs):
             pattern = pattern or pattern_of(str(pair.where_from.get("scan", "")), pair.frame)
         return pattern
@@ -459,12 +474,20 @@ class Session:
         if run is None or run.model is None:
             self._failed("There is no model yet: train first.")
             return
+        model = str(run.model)
+        name = self._ask_desk(lambda: self.desk.create_restore(model, str(self.standing.folder)))
+        if name is not None:
+            self.say(f"Made {name} with the model of run {run.number}.")
+
+    def _ask_desk(self, call: Callable[[], str]) -> Optional[str]:
+        """Ask the host; None where it refuses, which is shown."""
         try:
-            name = self.desk.create_restore(str(run.model), str(self.standing.folder))
+            return call()
         except WetgateError as error:
             self._failed(str(error))
-            return
-        self.say(f"Made {name} with the model of run {run.number}.")
+        except Exception as error:  # hosts raise anything
+            self._failed(f"The host refused: {error or repr(error)}")
+        return None
 
     # The engine
 
@@ -624,6 +647,13 @@ def _suggestions(answer: Mapping[str, Any]) -> list[Suggestion]:
         for one in (found if isinstance(found, list) else [])
         if isinstance(one, dict) and isinstance(one.get("frame"), int)
     ]
+
+
+def _known(frames: Any) -> Mapping[int, float]:
+    """How much of each frame the pairs know, 0-1, by its number."""
+    if not isinstance(frames, dict):
+        return {}
+    return {int(number): share for number, share in frames.items() if number.isdigit() and _share(share) is not None}
 
 
 def _share(value: Any) -> Optional[float]:

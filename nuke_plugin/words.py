@@ -65,11 +65,11 @@ STAGES: Mapping[str, str] = {
     "context": "the final model",
 }
 MEASURES: tuple[tuple[str, str, int], ...] = (
-    ("delta_e", "Colour difference, mean (ΔE2000)", -1),
-    ("delta_e_p95", "Colour difference, worst 5 % (ΔE2000)", -1),
-    ("psnr", "Closeness (PSNR, dB)", 1),
-    ("ssim", "Structure (SSIM)", 1),
-    ("hf_gain", "Grain and detail against the reference", 0),
+    ("delta_e", "Colour, mean ΔE", -1),
+    ("delta_e_p95", "Colour, worst 5 % ΔE", -1),
+    ("psnr", "PSNR, dB", 1),
+    ("ssim", "SSIM", 1),
+    ("hf_gain", "Grain against reference", 0),
 )
 """Name in a record, what it is called, and whether more (1) or less (-1) is better; 0 where neither is."""
 
@@ -139,9 +139,9 @@ def doing(run: Optional[RunStanding]) -> str:
     if run.state == "paused":
         return f"Paused; nothing is computed.{ready}"
     if run.state == "finished":
-        return f"Finished after {duration(seconds_since_start(run))}. {verdict(run)}".strip()
+        return f"It took {duration(seconds_since_start(run))}. {verdict(run)}".strip()
     if run.state == "stopped":
-        return f"Stopped after {duration(seconds_since_start(run))}; it can go on.{ready}"
+        return f"It worked for {duration(seconds_since_start(run))} and can go on.{ready}"
     if run.state == "failed":
         return str(run.status.get("message") or run.trouble or "The training failed.")
     return f"The trainer was broken off; it can go on.{f' It last said: {run.trouble}' if run.trouble else ready}"
@@ -163,6 +163,11 @@ def curves(run: Optional[RunStanding]) -> str:
     where = run.jobs.get(run.points[-1].job, "")
     held_out = f"Held-out error {judged[-1]:.4f}, at its best {min(judged):.4f}." if judged else ""
     return f"{held_out} {f'Now: {where}.' if where and run.at_work else ''}".strip() or "No pair is held out."
+
+
+def pair_state(pair: PairStanding) -> str:
+    """A pair's state, and whether it is a region of its frame, in as few words as a list has room for."""
+    return PAIR_STATES.get(pair.state, pair.state) + (", a region" if pair.region is not None else "")
 
 
 def pair_line(pair: PairStanding) -> str:

@@ -8,13 +8,24 @@ from nuke_plugin import words
 from nuke_plugin.panel import theme
 from nuke_plugin.panel.delivery import Pictures
 from nuke_plugin.panel.overlay import OverlayBar
-from nuke_plugin.panel.qt import QShortcut, Qt, QtCore, QtGui, QtWidgets, Signal, em, scaled, tracked
+from nuke_plugin.panel.qt import (
+    QShortcut,
+    Qt,
+    QtCore,
+    QtGui,
+    QtWidgets,
+    Signal,
+    em,
+    scaled,
+    shrinkable,
+    tracked,
+    turned,
+)
 from nuke_plugin.session import Session
 from nuke_plugin.standing import PairStanding
 
 Index = Union[QtCore.QModelIndex, QtCore.QPersistentModelIndex]
 _PAIR = Qt.ItemDataRole.UserRole
-_THUMBNAIL = (320, 100)
 
 
 class PairModel(QtCore.QAbstractListModel):
@@ -77,7 +88,7 @@ class PairDelegate(QtWidgets.QStyledItemDelegate):
             painter.fillRect(room, theme.mix(palette.color(theme.Role.Base), palette.color(theme.Role.Highlight), 0.22))
             painter.fillRect(QtCore.QRectF(room.x(), room.y(), 3, room.height()), palette.color(theme.Role.Highlight))
         room = room.adjusted(line * 0.55, line * 0.35, -line * 0.4, -line * 0.35)
-        picture = QtCore.QRectF(room.x(), room.y(), min(room.height() * 2.7, room.width() * 0.46), room.height())
+        picture = QtCore.QRectF(room.x(), room.y(), min(room.height() * 2.7, room.width() * 0.42), room.height())
         self._draw_thumbnail(painter, pair, picture)
         text = room.adjusted(picture.width() + line * 0.6, 0, 0, 0)
         self._draw_text(painter, pair, text, palette)
@@ -112,6 +123,10 @@ class PairDelegate(QtWidgets.QStyledItemDelegate):
         painter.setFont(scaled(self._view.font(), 1.0, bold=True))
         painter.drawText(rows[0], flags, f"Frame {pair.frame}" if pair.state != "damaged" else f"Pair {pair.number}")
         painter.setFont(self._view.font())
+        if pair.residual_px is not None and room.width() > 10 * em(self._view):
+            right = int(Qt.AlignmentFlag.AlignVCenter) | int(Qt.AlignmentFlag.AlignRight)
+            painter.setPen(theme.dim(palette))
+            painter.drawText(rows[0], right, f"{pair.residual_px:.2f} px")
         radius = em(self._view) * 0.22
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(theme.STATE_COLOURS.get(pair.state, theme.NEW))
@@ -120,7 +135,7 @@ class PairDelegate(QtWidgets.QStyledItemDelegate):
         metrics = painter.fontMetrics()
         room = rows[1].adjusted(3.2 * radius, 0, 0, 0)
         elide = Qt.TextElideMode.ElideRight
-        painter.drawText(room, flags, metrics.elidedText(words.pair_line(pair), elide, int(room.width())))
+        painter.drawText(room, flags, metrics.elidedText(words.pair_state(pair), elide, int(room.width())))
         painter.setPen(theme.dim(palette))
         painter.setFont(scaled(self._view.font(), 0.88))
         metrics = painter.fontMetrics()
@@ -218,7 +233,7 @@ class PairPage(QtWidgets.QWidget):
         super().__init__(parent)
         self._session = session
         self.stage = OverlayBar(pictures)
-        self.against = QtWidgets.QComboBox()
+        self.against = shrinkable(QtWidgets.QComboBox())
         for key, name in self._SECONDS:
             self.against.addItem(f"against the {name.lower()}", key)
         tracked(self.against, "Compared with", "What the scan is compared with")
@@ -239,15 +254,22 @@ class PairPage(QtWidgets.QWidget):
         self.show_in_training = QtWidgets.QPushButton("Watch in training")
         tracked(self.show_in_training, "Watch in training", "Show this frame before and after while it trains")
         self.show_in_training.clicked.connect(self._watch)
-        row = QtWidgets.QHBoxLayout()
-        row.addWidget(self.accept)
-        row.addWidget(self.reject)
-        row.addWidget(self.why, 1)
-        row.addWidget(self.again)
-        row.addWidget(self.show_in_training)
+        decide = QtWidgets.QHBoxLayout()
+        decide.addWidget(self.accept)
+        decide.addWidget(self.reject)
+        decide.addWidget(self.why, 1)
+        more = QtWidgets.QHBoxLayout()
+        more.addWidget(self.again)
+        more.addWidget(self.show_in_training)
+        self._rows = QtWidgets.QHBoxLayout()
+        self._rows.addLayout(decide, 1)
+        self._rows.addLayout(more)
         layout = QtWidgets.QVBoxLayout(self)
         layout.addWidget(self.stage, 1)
-        layout.addLayout(row)
+        layout.addLayout(self._rows)
+
+    def set_narrow(self, narrow: bool) -> None:
+        turned(self._rows, narrow)
 
     def refresh(self) -> None:
         pair, session = self._session.pair, self._session

@@ -21,7 +21,20 @@ else:
 Qt = QtCore.Qt
 Signal = QtCore.Signal
 
-__all__ = ["QShortcut", "Qt", "QtCore", "QtGui", "QtWidgets", "Signal", "drop", "em", "place_of", "scaled", "tracked"]
+__all__ = [
+    "QShortcut",
+    "Qt",
+    "QtCore",
+    "QtGui",
+    "QtWidgets",
+    "Signal",
+    "em",
+    "place_of",
+    "scaled",
+    "shrinkable",
+    "tracked",
+    "turned",
+]
 
 
 def place_of(event: Any) -> QtCore.QPointF:
@@ -55,6 +68,15 @@ def tracked(widget: QtWidgets.QWidget, name: str, what: str = "", shortcut: str 
         widget.setAccessibleDescription(what)
 
 
-def drop(layout: QtWidgets.QLayout) -> None:
-    """No margins, and gaps that go with the font."""
-    layout.setContentsMargins(0, 0, 0, 0)
+def shrinkable(box: QtWidgets.QComboBox) -> QtWidgets.QComboBox:
+    """Let a box be narrower than its longest entry, for a narrow dock."""
+    box.setSizeAdjustPolicy(QtWidgets.QComboBox.SizeAdjustPolicy.AdjustToContents)
+    box.setMinimumContentsLength(6)
+    box.setMinimumWidth(7 * em(box))
+    return box
+
+
+def turned(layout: QtWidgets.QBoxLayout, narrow: bool) -> None:
+    """Lay its parts side by side, or below one another where it is narrow."""
+    direction = QtWidgets.QBoxLayout.Direction
+    layout.setDirection(direction.TopToBottom if narrow else direction.LeftToRight)

@@ -9,7 +9,7 @@ from nuke_plugin import words
 from nuke_plugin.panel import theme
 from nuke_plugin.panel.delivery import Pictures
 from nuke_plugin.panel.overlay import OverlayBar
-from nuke_plugin.panel.qt import Qt, QtGui, QtWidgets, em, scaled, tracked
+from nuke_plugin.panel.qt import Qt, QtGui, QtWidgets, em, scaled, tracked, turned
 from nuke_plugin.session import Session
 from nuke_plugin.standing import RunStanding
 
@@ -37,38 +37,45 @@ class RunsPage(QtWidgets.QWidget):
         self.note.setPlaceholderText("Note about the chosen run, for example what was tried and what the client said")
         tracked(self.note, "Note about the run")
         self.note.editingFinished.connect(self._keep_note)
-        self.node = QtWidgets.QPushButton("Create restore node")
+        self.node = QtWidgets.QPushButton("Node of this run")
         tracked(self.node, "Create restore node with this run's model", "Use the model of the chosen run")
         theme.tooltips_on(self.node)
         self.node.clicked.connect(self._create)
-        self.report = QtWidgets.QPushButton("Open report")
+        self.report = QtWidgets.QPushButton("Report of this run")
         tracked(self.report, "Open the chosen run's report", "Pictures, measures and limits, in the browser")
         self.report.clicked.connect(self._open_report)
-        self.table = QtWidgets.QTableWidget(0, 2)
-        self.table.verticalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self.table.horizontalHeader().setSectionResizeMode(QtWidgets.QHeaderView.ResizeMode.Stretch)
-        self.table.setEditTriggers(QtWidgets.QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table = QtWidgets.QTreeWidget()
+        self.table.setColumnCount(3)
+        self.table.setRootIsDecorated(False)
         self.table.setSelectionMode(QtWidgets.QAbstractItemView.SelectionMode.NoSelection)
-        self.table.setShowGrid(False)
+        header, mode = self.table.header(), QtWidgets.QHeaderView.ResizeMode
+        header.setStretchLastSection(False)
+        for column, how in enumerate((mode.ResizeToContents, mode.Stretch, mode.Stretch)):
+            header.setSectionResizeMode(column, how)
         tracked(self.table, "Comparison of two runs")
         self.stage = OverlayBar(pictures)
         self.hint = theme.dimmed(QtWidgets.QLabel("Choose two runs (Ctrl or Shift and click) to compare them."))
         self.hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
 
-        row = QtWidgets.QHBoxLayout()
-        row.addWidget(self.note, 1)
-        row.addWidget(self.report)
-        row.addWidget(self.node)
+        buttons = QtWidgets.QHBoxLayout()
+        buttons.addWidget(self.report)
+        buttons.addWidget(self.node)
+        self._rows = QtWidgets.QHBoxLayout()
+        self._rows.addWidget(self.note, 1)
+        self._rows.addLayout(buttons)
         self.compared = QtWidgets.QSplitter(Qt.Orientation.Horizontal)
         self.compared.addWidget(self.table)
         self.compared.addWidget(self.stage)
-        self.compared.setStretchFactor(0, 1)
-        self.compared.setStretchFactor(1, 1)
+        self.compared.setSizes([26 * em(self), 26 * em(self)])
         layout = QtWidgets.QVBoxLayout(self)
         layout.addWidget(self.tree, 1)
-        layout.addLayout(row)
+        layout.addLayout(self._rows)
         layout.addWidget(self.hint)
         layout.addWidget(self.compared, 2)
+
+    def set_narrow(self, narrow: bool) -> None:
+        turned(self._rows, narrow)
+        self.compared.setOrientation(Qt.Orientation.Vertical if narrow else Qt.Orientation.Horizontal)
 
     def chosen(self) -> list[RunStanding]:
         numbers = sorted(int(item.data(0, _NUMBER)) for item in self.tree.selectedItems())
@@ -130,19 +137,15 @@ class RunsPage(QtWidgets.QWidget):
 
     def _compare(self, first: RunStanding, second: RunStanding) -> None:
         lines = self._session.compare(first.number, second.number)
-        self.table.setRowCount(len(lines))
-        self.table.setHorizontalHeaderLabels([f"Run {first.number}", f"Run {second.number}"])
-        self.table.setVerticalHeaderLabels([line.name for line in lines])
-        for row, line in enumerate(lines):
-            for column, text in enumerate(line.values):
-                item = QtWidgets.QTableWidgetItem(text)
-                item.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
-                item.setToolTip(text)
-                if line.better == column:
-                    item.setFont(scaled(self.font(), 1.0, bold=True))
-                    item.setForeground(QtGui.QBrush(theme.GOOD))
-                self.table.setItem(row, column, item)
-        self.table.verticalHeader().setDefaultSectionSize(round(1.7 * em(self)))
+        self.table.clear()
+        self.table.setHeaderLabels(["", f"Run {first.number}", f"Run {second.number}"])
+        for line in lines:
+            item = QtWidgets.QTreeWidgetItem(self.table, [line.name, *line.values])
+            for column in (0, 1, 2):
+                item.setToolTip(column, item.text(column))
+            if line.better is not None:
+                item.setFont(line.better + 1, scaled(self.font(), 1.0, bold=True))
+                item.setForeground(line.better + 1, QtGui.QBrush(theme.GOOD))
         self.stage.overlay.show_layers(
             (f"Run {first.number}", first.after or first.strip),
             (f"Run {second.number}", second.after or second.strip),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Optional
 
 from nuke_plugin.panel import theme
-from nuke_plugin.panel.qt import Qt, QtWidgets, em, scaled, tracked
+from nuke_plugin.panel.qt import Qt, QtCore, QtGui, QtWidgets, em, scaled, tracked
 from nuke_plugin.session import Session, Suggestion
 
 _COLUMNS = ("Frame", "Known", "Gain", "Why")
@@ -30,6 +31,7 @@ class SuggestionsPage(QtWidgets.QWidget):
         self.ask.clicked.connect(self._ask)
         self.coverage = QtWidgets.QLabel()
         self.coverage.setFont(scaled(self.font(), 1.0, bold=True))
+        self.strip = CoverageStrip()
         self.tree = QtWidgets.QTreeWidget()
         self.tree.setColumnCount(len(_COLUMNS))
         self.tree.setHeaderLabels(list(_COLUMNS))
@@ -50,6 +52,7 @@ class SuggestionsPage(QtWidgets.QWidget):
         layout.addLayout(row)
         layout.addWidget(self.hint)
         layout.addWidget(self.coverage)
+        layout.addWidget(self.strip)
         layout.addWidget(self.tree, 1)
 
     def refresh(self) -> None:
@@ -59,12 +62,13 @@ class SuggestionsPage(QtWidgets.QWidget):
             self._filled = pattern
             self.scan.setText(pattern)
         asking = "suggest" in session.busy
-        ready = session.has_engine and any(pair.state != "rejected" for pair in session.standing.pairs)
         self.ask.setText("Looking through the scan…" if asking else "Find frames to pair")
-        self.ask.setEnabled(ready and not asking and bool(self.scan.text().strip()))
+        self.ask.setEnabled(session.has_engine and not asking and bool(self.scan.text().strip()))
         known = session.coverage
         self.coverage.setVisible(known is not None)
-        self.coverage.setText("" if known is None else f"The pairs know {known:.0%} of this scan's colours.")
+        self.coverage.setText("" if known is None else f"The pairs know {known:.0%} of the colours of this scan.")
+        pairs = [pair.frame for pair in session.standing.pairs if pair.state == "accepted"]
+        self.strip.show_coverage(session.known, pairs, [one.frame for one in session.suggestions])
         if session.suggestions != self._shown:
             self._fill(session.suggestions)
 
@@ -86,3 +90,55 @@ class SuggestionsPage(QtWidgets.QWidget):
     def _ask(self) -> None:
         if self.ask.isEnabled():
             self._session.suggest(self.scan.text().strip())
+
+
+class CoverageStrip(QtWidgets.QWidget):
+    """How much of each frame the pairs know, over the length of the scan; where pairs are, and where one is wanted."""
+
+    def __init__(self, parent: Optional[QtWidgets.QWidget] = None) -> None:
+        super().__init__(parent)
+        self._known: Mapping[int, float] = {}
+        self._pairs: Sequence[int] = ()
+        self._wanted: Sequence[int] = ()
+        self.setFixedHeight(5 * em(self))
+        self.setVisible(False)
+        self.setAccessibleName("How much of each frame the pairs know")
+
+    def show_coverage(self, known: Mapping[int, float], pairs: Sequence[int], wanted: Sequence[int]) -> None:
+        if (known, pairs, wanted) != (self._known, self._pairs, self._wanted):
+            self._known, self._pairs, self._wanted = known, pairs, wanted
+            self.setVisible(len(known) > 1)
+            self.update()
+
+    def paintEvent(self, event: QtGui.QPaintEvent) -> None:  # noqa: N802 - Qt's name
+        painter = QtGui.QPainter(self)
+        painter.setRenderHint(QtGui.QPainter.RenderHint.Antialiasing)
+        painter.setFont(scaled(self.font(), 0.85))
+        line = painter.fontMetrics().height()
+        room = QtCore.QRectF(self.rect()).adjusted(0, line, 0, -line)
+        painter.fillRect(room, self.palette().color(theme.Role.Base))
+        first, last = min(self._known), max(self._known)
+        curve = QtGui.QPolygonF([room.bottomLeft()])
+        for number in sorted(self._known):
+            curve.append(QtCore.QPointF(self._x(number, room), room.bottom() - self._known[number] * room.height()))
+        curve.append(room.bottomRight())
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(theme.mix(self.palette().color(theme.Role.Base), theme.LOSS, 0.55))
+        painter.drawPolygon(curve)
+        for numbers, colour in ((self._pairs, theme.GOOD), (self._wanted, theme.HELD_OUT)):
+            painter.setPen(QtGui.QPen(colour, 1.6))
+            for number in numbers:
+                if first <= number <= last:
+                    x = self._x(number, room)
+                    painter.drawLine(QtCore.QPointF(x, room.top()), QtCore.QPointF(x, room.bottom()))
+        painter.setPen(theme.dim(self.palette()))
+        foot = QtCore.QRectF(room.x(), room.bottom(), room.width(), line)
+        painter.drawText(foot, int(Qt.AlignmentFlag.AlignLeft), f"frame {first}")
+        painter.drawText(foot, int(Qt.AlignmentFlag.AlignRight), str(last))
+        head = QtCore.QRectF(room.x(), 0, room.width(), line)
+        painter.drawText(head, int(Qt.AlignmentFlag.AlignLeft), "known, frame by frame; green: pairs, amber: wanted")
+        painter.end()
+
+    def _x(self, number: int, room: QtCore.QRectF) -> float:
+        first, last = min(self._known), max(self._known)
+        return room.x() + (number - first) / max(last - first, 1) * room.width()

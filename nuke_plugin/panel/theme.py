@@ -83,7 +83,7 @@ def dim(palette: QtGui.QPalette) -> Colour:
 
 def line(palette: QtGui.QPalette) -> Colour:
     """For rules and frames."""
-    return mix(palette.color(Role.Window), palette.color(Role.WindowText), 0.16)
+    return mix(palette.color(Role.Window), palette.color(Role.WindowText), 0.1)
 
 
 def dimmed(label: QtWidgets.QLabel) -> QtWidgets.QLabel:
@@ -141,6 +141,8 @@ def sheet(palette: QtGui.QPalette) -> str:
         background: {mix(base, window, 0.5).name()}; color: {mix(text, window, 0.3).name()};
         border: 0; border-bottom: 1px solid {rule.name()}; padding: 4px 8px;
     }}
+    QTreeView::item {{ padding: 4px 6px; }}
+    QTreeView::item:selected {{ background: {mix(base, highlight, 0.28).name()}; color: {text.name()}; }}
     QProgressBar {{ background: {base.name()}; border: 0; border-radius: 3px; }}
     QProgressBar::chunk {{ background: {highlight.name()}; border-radius: 3px; }}
     QSplitter::handle {{ background: transparent; }}

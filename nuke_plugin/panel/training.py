@@ -9,7 +9,7 @@ from nuke_plugin.panel import theme
 from nuke_plugin.panel.curves import Curves
 from nuke_plugin.panel.delivery import Pictures
 from nuke_plugin.panel.overlay import OverlayBar
-from nuke_plugin.panel.qt import Qt, QtCore, QtWidgets, em, scaled, tracked
+from nuke_plugin.panel.qt import Qt, QtCore, QtWidgets, em, scaled, shrinkable, tracked, turned
 from nuke_plugin.session import Session
 from nuke_plugin.standing import RunStanding
 
@@ -22,13 +22,13 @@ class TrainBar(QtWidgets.QWidget):
     def __init__(self, session: Session, parent: Optional[QtWidgets.QWidget] = None) -> None:
         super().__init__(parent)
         self._session = session
-        self.protect = QtWidgets.QComboBox()
+        self.protect = shrinkable(QtWidgets.QComboBox())
         for key, (name, what) in words.PROTECTED.items():
             self.protect.addItem(f"Protect {name.lower()}", key)
             self.protect.setItemData(self.protect.count() - 1, what, Qt.ItemDataRole.ToolTipRole)
         tracked(self.protect, "What of the scan is protected")
         self.protect.currentIndexChanged.connect(self._choose)
-        self.time = QtWidgets.QComboBox()
+        self.time = shrinkable(QtWidgets.QComboBox())
         for name, seconds in words.DURATIONS.items():
             self.time.addItem(name, float(seconds))
         tracked(self.time, "How long it trains", "In all, report included; it can be stopped at any time")
@@ -61,8 +61,13 @@ class TrainBar(QtWidgets.QWidget):
         for widget in (self.protect, self.time, self.hold_out):
             options.addWidget(widget)
         options.addStretch(1)
+        buttons = QtWidgets.QHBoxLayout()
+        buttons.addStretch(1)
         for button in (self.go_on, self.stop, self.pause, self.train):
-            options.addWidget(button)
+            buttons.addWidget(button)
+        self._rows = QtWidgets.QHBoxLayout()
+        self._rows.addLayout(options)
+        self._rows.addLayout(buttons)
         said = QtWidgets.QHBoxLayout()
         said.setSpacing(em(self) // 2)
         said.addWidget(self.state, 0, Qt.AlignmentFlag.AlignTop)
@@ -71,7 +76,7 @@ class TrainBar(QtWidgets.QWidget):
         said.addWidget(self.device, 0, Qt.AlignmentFlag.AlignTop)
         layout = QtWidgets.QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(options)
+        layout.addLayout(self._rows)
         layout.addWidget(self.progress)
         layout.addLayout(said)
 
@@ -81,6 +86,9 @@ class TrainBar(QtWidgets.QWidget):
         button.clicked.connect(act)
         theme.tooltips_on(button)
         return button
+
+    def set_narrow(self, narrow: bool) -> None:
+        turned(self._rows, narrow)
 
     def refresh(self) -> None:
         session = self._session
@@ -96,6 +104,7 @@ class TrainBar(QtWidgets.QWidget):
         self.stop.setEnabled("stop" in actions)
         self.progress.setEnabled(at_work)
         self.state.setText(self._state_words(run))
+        self.state.setVisible(bool(self.state.text()))
         self.doing.setText(self._doing_words(run))
         device = str(run.status.get("device", "")) if run is not None else ""
         self.device.setText(f"on {device}" if device and at_work else "")
@@ -158,11 +167,10 @@ class TrainPage(QtWidgets.QWidget):
         super().__init__(parent)
         self._session = session
         self.stage = OverlayBar(pictures)
-        self.frame = QtWidgets.QComboBox()
-        self.frame.setSizeAdjustPolicy(QtWidgets.QComboBox.SizeAdjustPolicy.AdjustToContents)
+        self.frame = shrinkable(QtWidgets.QComboBox())
         tracked(self.frame, "Frame to watch", "Which pair is shown before and after while it trains")
         self.frame.activated.connect(self._watch)
-        self.against = QtWidgets.QComboBox()
+        self.against = shrinkable(QtWidgets.QComboBox())
         self.against.addItem("scan and restored", "before")
         self.against.addItem("restored and reference", "aim")
         tracked(self.against, "What is compared")
@@ -173,8 +181,9 @@ class TrainPage(QtWidgets.QWidget):
         splitter = QtWidgets.QSplitter(Qt.Orientation.Vertical)
         splitter.addWidget(self.stage)
         splitter.addWidget(self.curves)
-        splitter.setStretchFactor(0, 3)
-        splitter.setStretchFactor(1, 1)
+        splitter.setStretchFactor(0, 1)
+        splitter.setStretchFactor(1, 0)
+        splitter.setSizes([24 * em(self), 11 * em(self)])
         splitter.setChildrenCollapsible(False)
         layout = QtWidgets.QVBoxLayout(self)
         layout.addWidget(splitter)

@@ -72,6 +72,9 @@ class Panel(QtWidgets.QWidget):
     def sizeHint(self) -> QtCore.QSize:  # noqa: N802 - Qt's name
         return QtCore.QSize(72 * em(self), 46 * em(self))
 
+    def minimumSizeHint(self) -> QtCore.QSize:  # noqa: N802
+        return QtCore.QSize(24 * em(self), 24 * em(self))
+
     # What it is made of
 
     def _build(self) -> None:
@@ -80,7 +83,7 @@ class Panel(QtWidgets.QWidget):
         self.restorations.setSizeAdjustPolicy(
             QtWidgets.QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
-        self.restorations.setMinimumContentsLength(16)
+        self.restorations.setMinimumContentsLength(12)
         tracked(self.restorations, "Restoration")
         self.restorations.activated.connect(self._switch)
         self.open = QtWidgets.QPushButton("Open…")
@@ -103,20 +106,22 @@ class Panel(QtWidgets.QWidget):
         self.suggestions = SuggestionsPage(session)
         self.tabs = QtWidgets.QTabWidget()
         self.tabs.setDocumentMode(True)
+        self.tabs.tabBar().setDrawBase(False)
         self.tabs.addTab(self.train_page, "Training")
         self.tabs.addTab(self.pair_page, "Pair")
         self.tabs.addTab(self.runs_page, "Runs")
         self.tabs.addTab(self.suggestions, "Pair next")
         self.tabs.tabBar().setAccessibleName("What is shown")
-        self.tabs.currentChanged.connect(lambda _: self.refresh())
+        self.tabs.currentChanged.connect(self._turn)
         self.list.opened.connect(lambda: self.tabs.setCurrentWidget(self.pair_page))
         self.bar = TrainBar(session)
         self.splitter = QtWidgets.QSplitter(Qt.Orientation.Horizontal)
         self.splitter.setChildrenCollapsible(False)
         self.splitter.addWidget(self.list)
         self.splitter.addWidget(self.tabs)
-        self.splitter.setStretchFactor(0, 2)
-        self.splitter.setStretchFactor(1, 5)
+        self.splitter.setStretchFactor(0, 0)
+        self.splitter.setStretchFactor(1, 1)
+        self.splitter.setSizes([21 * em(self), 52 * em(self)])
         work = QtWidgets.QWidget()
         layout = QtWidgets.QVBoxLayout(work)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -154,6 +159,7 @@ class Panel(QtWidgets.QWidget):
         whole = QtWidgets.QVBoxLayout(self)
         gap = round(0.6 * em(self))
         whole.setContentsMargins(gap, gap, gap, gap)
+        whole.setSizeConstraint(QtWidgets.QLayout.SizeConstraint.SetNoConstraint)  # see resizeEvent
         whole.addLayout(head)
         whole.addWidget(self.pages, 1)
         whole.addWidget(self.foot)
@@ -209,7 +215,7 @@ class Panel(QtWidgets.QWidget):
         if standing.folder is not None:
             self.restorations.setCurrentIndex(self.restorations.findData(str(standing.folder)))
             self.restorations.setToolTip(str(standing.folder))
-        self.restorations.setEnabled(bool(session.recent))
+        self.restorations.setVisible(bool(session.recent))
         said = ""
         if standing.recipe:
             encoding = words.ENCODINGS.get(standing.encoding, standing.encoding).partition(" (")[0]
@@ -249,6 +255,11 @@ class Panel(QtWidgets.QWidget):
         if self._asked_for_new:
             self.open_page.folder.setFocus()
 
+    def _turn(self, _: int) -> None:
+        if self.tabs.currentWidget() is self.suggestions:
+            self.session.look_at_viewer()
+        self.refresh()
+
     def _switch(self, row: int) -> None:
         folder = Path(str(self.restorations.itemData(row)))
         if folder != self.session.standing.folder:
@@ -267,6 +278,9 @@ class Panel(QtWidgets.QWidget):
         """Side by side where there is room, one above the other in a narrow dock."""
         narrow = self.width() < _NARROW_EMS * em(self)
         self.splitter.setOrientation(Qt.Orientation.Vertical if narrow else Qt.Orientation.Horizontal)
+        for part in (self.bar, self.pair_page, self.runs_page):
+            part.set_narrow(narrow)
+        self.about.setVisible(not narrow)
         super().resizeEvent(event)
 
 

@@ -1,0 +1,113 @@
+"""A Qt application without a screen, and panels whose engine is a real process: the stand-in's, or the real one."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import pytest
+
+from nuke_plugin.engine import Engine
+from nuke_plugin.panel import theme
+from nuke_plugin.panel.delivery import Delivery
+from nuke_plugin.panel.qt import QtCore, QtWidgets
+from nuke_plugin.panel.window import Panel
+from nuke_plugin.session import NoDesk, Session
+from wetgate.errors import WetgateError
+
+STANDIN = [sys.executable, str(Path(__file__).with_name("standin_wetgate.py"))]
+PATIENCE_S = 60.0
+
+
+class RecordingDesk:
+    """A host that remembers what it was asked for."""
+
+    why_not = ""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, ...]] = []
+        self.refusal = ""
+        self.scan = ""
+
+    def from_viewer(self, folder: str) -> str:
+        self._note("from_viewer", folder)
+        return "Added frame 1001 as a pair."
+
+    def create_restore(self, model: str, folder: str) -> str:
+        self._note("create_restore", model, folder)
+        return "WetgateRestore1"
+
+    def scan_pattern(self) -> str:
+        return self.scan
+
+    def _note(self, *asked: str) -> None:
+        if self.refusal:
+            raise WetgateError(self.refusal)
+        self.asked.append(asked)
+
+
+@pytest.fixture(scope="session")
+def application():
+    application = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
+    theme.use_without_host(application)
+    return application
+
+
+@pytest.fixture
+def until(application):
+    """Handle events until a condition holds; fail after a minute."""
+
+    def wait(condition, what: str = "") -> None:
+        give_up = time.monotonic() + PATIENCE_S
+        while not condition():
+            application.processEvents(QtCore.QEventLoop.ProcessEventsFlag.AllEvents, 50)
+            assert time.monotonic() < give_up, what or "it did not happen within a minute"
+            time.sleep(0.002)
+
+    return wait
+
+
+@pytest.fixture
+def desk():
+    return RecordingDesk()
+
+
+@pytest.fixture
+def make_panel(application, tmp_path):
+    """Open a panel on a folder; all that were opened are closed afterwards."""
+    opened = []
+
+    def make(folder=None, *, command=STANDIN, desk=None, size=(1100, 720)) -> Panel:
+        deliver = Delivery()
+        session = Session(
+            deliver,
+            desk=NoDesk() if desk is None else desk,
+            engine=Engine(deliver, command),
+            memory=tmp_path / "config" / "panel.json",
+        )
+        panel = Panel(session=session, folder=folder)
+        panel.keep = deliver
+        panel.resize(*size)
+        panel.show()
+        opened.append(panel)
+        return panel
+
+    yield make
+    for panel in opened:
+        panel.session.close()
+        panel.pictures.close()
+        panel.deleteLater()
+    application.processEvents()
+    application.sendPostedEvents(
+        None,
+        int(
+            QtCore.QEvent.Type.DeferredDelete.value
+            if hasattr(QtCore.QEvent.Type.DeferredDelete, "value")
+            else QtCore.QEvent.Type.DeferredDelete
+        ),
+    )
