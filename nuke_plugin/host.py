@@ -111,6 +111,11 @@ def selected() -> list[str]:
     return [_name(node) for node in nuke.selectedNodes()]
 
 
+def nodes_of(node_class: str) -> list[str]:
+    """All nodes of a class outside of groups."""
+    return sorted(_name(node) for node in nuke.allNodes(node_class, nuke.root()))
+
+
 def input_of(node: str, index: int) -> Optional[str]:
     """The node that is connected to an input; None where there is none."""
     return _name_or_none(_node(node).input(index))
@@ -311,6 +316,11 @@ def tell(sentence: str) -> None:
         print(sentence, file=sys.stderr)  # noqa: T201
 
 
+def say(sentence: str) -> None:
+    """Say something that needs no answer: in the script editor and on the terminal."""
+    nuke.tprint(f"Wetgate: {sentence}")
+
+
 def ask(sentence: str) -> bool:
     """Whether the artist says yes; no where there is nobody to ask."""
     return has_gui() and bool(nuke.ask(sentence))
@@ -324,6 +334,12 @@ def choose_node(sentence: str) -> Optional[str]:
         return None
     chosen = nuke.choice("Wetgate", sentence, names)
     return None if chosen is None or not 0 <= int(chosen) < len(names) else names[int(chosen)]
+
+
+def choose_folder(sentence: str) -> Optional[str]:
+    """Let the artist choose a folder, which need not be there yet; None when cancelled."""
+    chosen = nuke.getFilename(sentence, "*/") if has_gui() else None
+    return str(chosen).rstrip("/") or None if chosen else None
 
 
 class Progress:

@@ -178,8 +178,11 @@ class Node(knobs.Guarded):
     def metadata(self, key: str = "", time: float | None = None, view: str = "") -> Any:
         """Of the file that the picture comes from."""
         reads = self._above_all("Read")
-        frame = self._session.frame if time is None else int(time)
-        path = pictures.file_of(reads[0]._knobs["file"]._value, frame, view or self._session.views[0]) if reads else ""
+        path, frame = "", self._session.frame if time is None else int(time)
+        if reads:
+            first, last = reads[0]._frames()
+            held = min(max(first, frame), last)
+            path = pictures.file_of(reads[0]._knobs["file"]._value, held, view or self._session.views[0])
         said = {"input/filename": path} if path and os.path.exists(path) else {}
         return said.get(key) if key else said
 
@@ -296,8 +299,8 @@ class Root(Group):
 
 def _read(node: Node, frame: int, view: str, scale: int) -> Picture:
     first, last = node._frames()
-    path = pictures.file_of(node._knobs["file"]._value, frame, view)
-    if not first <= frame <= last or not os.path.exists(path):
+    path = pictures.file_of(node._knobs["file"]._value, min(max(first, frame), last), view)  # "hold" is Nuke's default
+    if not os.path.exists(path):
         raise RuntimeError(f"{node.fullName()}: {path}: No such file or directory")
     return pictures.read(path).at_scale(scale)
 

@@ -145,8 +145,9 @@ def test_cancel_in_nukes_own_window(host, nuke_session, scan, out):
 
 def test_a_frame_that_is_not_there_is_a_sentence(host, nuke_session, scan, out):
     before = untouched(nuke_session)
-    with pytest.raises(WetgateError, match=r"Frame 9 of Read1 cannot be rendered \(Read1: .*No such file"):
-        host.write_frames("Read1", [1001, 9], f"{out}/x.####.exr")
+    (out.parent / "scan" / "shot.1002.exr").unlink()
+    with pytest.raises(WetgateError, match=r"Frame 1002 of Read1 cannot be rendered \(Read1: .*No such file"):
+        host.write_frames("Read1", [1001, 1002], f"{out}/x.####.exr")
     assert untouched(nuke_session) == before
 
 

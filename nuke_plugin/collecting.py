@@ -1,0 +1,403 @@
+"""Pairs out of Nuke's graph: what the Viewer shows, or what a WetgatePairs node is given, into a restoration.
+
+Frames leave the graph as they are in it, in the script's working space; how that is coded the artist states, and it is
+noted, with nodes, files and view, in each pair. A call adds all of its pairs or none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+from nuke_plugin import host
+from wetgate.errors import WetgateError
+from wetgate.files import sentence_for
+from wetgate.project import PairDraft, Restoration, create_restoration, open_restoration
+
+RECIPE, ENCODING = "color", "linear"
+"""Of a new restoration where the artist has not said otherwise: Nuke's own pictures are scene-linear."""
+MOST_FRAMES = 1000
+"""At a time; a handful is what a restoration wants."""
+
+_FRAMES = re.compile(r"(-?\d+)(?:-(-?\d+)(?:x(\d+))?)?")
+_last_folder = ""
+
+
+@dataclass(frozen=True)
+class Added:
+    """What was added.
+
+    Attributes:
+        folder: the restoration.
+        pairs: the numbers of the new pairs.
+        frames: their frames.
+        notes: what the artist should know, in sentences.
+    """
+
+    folder: Path
+    pairs: tuple[int, ...]
+    frames: tuple[int, ...]
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        if len(self.pairs) == 1:
+            first = f"Frame {self.frames[0]} is pair {self.pairs[0]} of {self.folder.name}."
+        else:
+            first = f"{len(self.pairs)} frames are pairs {self.pairs[0]} to {self.pairs[-1]} of {self.folder.name}."
+        return " ".join([first, *self.notes])
+
+
+def add_pair(folder: str, scan: str, reference: str, frame: int, **choices: Any) -> Added:
+    """One pair; the choices are those of :func:`add_pairs`."""
+    return add_pairs(folder, scan, reference, [frame], **choices)
+
+
+def add_pairs(
+    folder: str,
+    scan: str,
+    reference: str,
+    frames: Sequence[int],
+    *,
+    region: Optional[host.Region] = None,
+    mask: Optional[str] = None,
+    view: str = "",
+    recipe: str = "",
+    encoding: str = "",
+) -> Added:
+    """Render frames of two nodes and put them into a restoration, which is made where there is none.
+
+    Args:
+        folder: the restoration.
+        scan: the node of the pictures to restore.
+        reference: the node of the same pictures as they should look; of any size.
+        frames: which frames of the script.
+        region: only this part of the scan, and of a reference of the same size: x, y, width, height from the top left.
+        mask: a node that is white where a pair counts: its alpha where it has one, else its colours.
+        view: which view of the script; the first by default.
+        recipe: of a new restoration; one that is there must have the same, where it is given.
+        encoding: how the graph's pixels are coded, likewise.
+
+    Raises:
+        Cancelled: by the artist; nothing is left then.
+        WetgateError: something is missing or does not fit, or cannot be rendered or written.
+    """
+    there = _open(folder, recipe, encoding)
+    encoding = there.encoding if there else encoding or ENCODING
+    nodes = {"scan": scan, "reference": reference, **({"mask": mask} if mask else {})}
+    regions = _check(nodes, frames, region)
+    notes = [note for role in ("scan", "reference") for note in _coding_note(nodes[role], encoding)]
+    with _scratch() as scratch:
+        _render(nodes, frames, regions, view, scratch)
+        restoration = there or create_restoration(folder, recipe or RECIPE, encoding)
+        again = {pair.frame for pair in restoration.pairs() if pair.region == region} & set(frames)
+        origins = {frame: _where_from(nodes, frame, view, encoding) for frame in frames}
+        numbers = _move_in(restoration, nodes, frames, region, origins, scratch)
+    for role in ("scan", "reference"):
+        restoration.add_source(role, host.source_files(nodes[role])[0] or f"{host.script() or 'Nuke'}: {nodes[role]}")
+    if again:
+        notes.append(f"Frame {min(again)} has a pair from before; it now counts twice.")
+    return Added(restoration.folder, numbers, tuple(sorted(frames)), tuple(notes))
+
+
+def frames_of(text: str) -> list[int]:
+    """The frames of ``1001``, ``1001-1100``, ``1001-1100x10`` and several of them with commas or spaces, rising.
+
+    Raises:
+        WetgateError: the text says something else, or names too many.
+    """
+    frames: set[int] = set()
+    for part in re.split(r"[,\s]+", text.strip()):
+        match = _FRAMES.fullmatch(part)
+        first, last, step = (int(word) if word else None for word in match.groups()) if match else (None,) * 3
+        if first is None or step == 0 or (last is not None and last < first):
+            raise WetgateError(f"'{text}' is not a list of frames: write 1001, 1001-1100 or 1001-1100x10.")
+        found = range(first, (first if last is None else last) + 1, step or 1)
+        if len(frames) + len(found) > MOST_FRAMES:
+            raise WetgateError(f"'{text}' names more than {MOST_FRAMES} frames: a handful of pairs is enough to begin.")
+        frames.update(found)
+    return sorted(frames)
+
+
+# The Viewer
+
+
+def from_viewer() -> None:
+    """The menu's command: the Viewer's A and B become a pair of the script's restoration, and a line says which."""
+    node = _pairs_node()
+    recipe, encoding = (str(host.knob(node, name)) for name in ("recipe", "encoding")) if node else ("", "")
+    folder = _folder_of(node) if node else _last_folder
+    if not folder:
+        chosen = host.choose_folder("Where is the restoration, or where shall it be?")
+        if not chosen:
+            return
+        folder = chosen
+    added = add_from_viewer(folder, recipe=recipe, encoding=encoding)
+    if node:
+        host.set_quietly(node, status=str(added))
+    (host.tell if added.notes else host.say)(str(added))
+
+
+def add_from_viewer(folder: str, *, recipe: str = "", encoding: str = "") -> Added:
+    """Take the Viewer's A as the scan and its B as the reference; where one is missing, the artist is asked for it.
+
+    Raises:
+        Cancelled: the artist did not choose, or cancelled.
+        WetgateError: there is no Viewer, or see :func:`add_pairs`.
+    """
+    global _last_folder
+    looked = host.viewer()
+    if looked is None:
+        raise WetgateError("There is no Viewer: look at the scan as its A, and at the reference as its B.")
+    scan, reference = looked.scan, looked.reference
+    if reference is None or reference == scan:
+        reference = host.choose_node(f"Which node is the reference: {scan or 'the scan'} as it should look?")
+    if scan is None:
+        scan = host.choose_node(f"Which node is the scan that {reference} is the reference of?")
+    if scan is None or reference is None:
+        raise host.Cancelled
+    added = add_pair(
+        folder,
+        scan,
+        reference,
+        looked.frame,
+        region=looked.region,
+        view=looked.view,
+        recipe=recipe,
+        encoding=encoding,
+    )
+    _last_folder = folder
+    return added
+
+
+# The WetgatePairs node
+
+
+def press(button: str) -> None:
+    """The artist pressed a button of a WetgatePairs node: add, add_frames, region or panel."""
+    node = host.this_node()
+    try:
+        if button == "add":
+            _add(node, [host.current_frame()])
+        elif button == "add_frames":
+            _add(node, _frames_of(node))
+        elif button == "region":
+            _take_region(node)
+        else:
+            from nuke_plugin import starting
+
+            starting.open_panel()
+    except host.Cancelled:
+        host.set_quietly(node, status="Cancelled; nothing was added.")
+    except WetgateError as error:
+        host.tell(str(error))
+
+
+def _add(node: str, frames: Sequence[int]) -> None:
+    scan, reference, mask = (host.input_of(node, index) for index in range(3))
+    if scan is None or reference is None:
+        missing = "Scan" if scan is None else "Reference"
+        raise WetgateError(f"{node} has nothing at its input {missing}: connect the node of these pictures.")
+    looked = host.viewer()
+    added = add_pairs(
+        _folder_of(node) or _ask_for_folder(node),
+        scan,
+        reference,
+        frames,
+        region=_region_of(node, scan),
+        mask=mask,
+        view=str(host.knob(node, "view") or "") or (looked.view if looked else ""),
+        recipe=str(host.knob(node, "recipe")),
+        encoding=str(host.knob(node, "encoding")),
+    )
+    host.set_quietly(node, status=str(added))
+
+
+def _frames_of(node: str) -> list[int]:
+    text = str(host.knob(node, "frames") or "").strip()
+    if not text:
+        raise WetgateError(f"{node} names no frames: write them beside the button, as in 1001-1061x10.")
+    return frames_of(text)
+
+
+def _folder_of(node: str) -> str:
+    return str(host.knob(node, "folder") or "").strip()
+
+
+def _ask_for_folder(node: str) -> str:
+    chosen = host.choose_folder("Where is the restoration, or where shall it be?")
+    if not chosen:
+        raise host.Cancelled
+    host.set_knob(node, "folder", chosen)
+    return chosen
+
+
+def _take_region(node: str) -> None:
+    """The Viewer's region of interest becomes the node's."""
+    looked = host.viewer()
+    scan = host.input_of(node, 0)
+    if looked is None or looked.region is None or scan is None:
+        raise WetgateError(
+            "The Viewer has no region of interest over the scan: connect the scan, press Alt+W, draw one."
+        )
+    x, y, width, height = looked.region
+    bottom = host.picture_size(scan)[1] - y - height
+    host.set_knob(node, "region", (x, bottom, x + width, bottom + height))
+    host.set_knob(node, "use_region", True)
+
+
+def _region_of(node: str, scan: str) -> Optional[host.Region]:
+    """The node's box, which Nuke counts from the bottom left; None where it is switched off."""
+    if not host.knob(node, "use_region"):
+        return None
+    box: Any = host.knob(node, "region")
+    left, bottom, right, top = (round(edge) for edge in box)
+    return left, host.picture_size(scan)[1] - top, right - left, top - bottom
+
+
+def _pairs_node() -> str:
+    """The WetgatePairs node that is meant: the selected one, else the first that has a folder; "" without one."""
+    nodes = [node for node in host.nodes_of("WetgatePairs") if _folder_of(node)]
+    return next((node for node in host.selected() if node in nodes), nodes[0] if nodes else "")
+
+
+# Before it is rendered
+
+
+def _open(folder: str, recipe: str, encoding: str) -> Optional[Restoration]:
+    """The restoration in the folder; None where one can be made."""
+    path = Path(folder)
+    if not folder or not path.is_absolute():
+        raise WetgateError(f"'{folder}' is not a folder's whole path: choose where the restoration is, or shall be.")
+    if not (path / "restoration.json").exists():
+        _require_place(path)
+        return None
+    restoration = open_restoration(folder)
+    for name, wanted, has in (
+        ("encoding", encoding, restoration.encoding),
+        ("recipe", recipe, restoration.recipe),
+    ):
+        if wanted and wanted != has:
+            raise WetgateError(
+                f"{folder} has the {name} {has}, not {wanted}: set {name} to {has}, or choose another folder."
+            )
+    return restoration
+
+
+def _require_place(path: Path) -> None:
+    """Fail now, not after the frames are rendered."""
+    if path.is_dir() and any(entry.name != ".lock" for entry in path.iterdir()):
+        raise WetgateError(f"{path} is neither a restoration nor empty: choose another folder.")
+    above = next(each for each in (path, *path.parents) if each.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise WetgateError(f"{path} cannot be made, for {above} cannot be written to: choose another folder.")
+
+
+def _check(nodes: dict[str, str], frames: Sequence[int], region: Optional[host.Region]) -> dict[str, Any]:
+    """Which region each node is rendered in."""
+    if nodes["scan"] == nodes["reference"]:
+        raise WetgateError(f"{nodes['scan']} is both the scan and the reference: a pair needs two nodes.")
+    if not frames:
+        raise WetgateError("No frame was named that could become a pair.")
+    for name in nodes.values():
+        first, last = host.frame_range(name)
+        outside = [frame for frame in frames if not first <= frame <= last]
+        # Beside its frames a Read holds its first and last, silently; a still, and what has no file, is for all frames.
+        if outside and first != last and host.source_files(name)[0]:
+            raise WetgateError(
+                f"{name} has the frames {first} to {last}, but not {outside[0]}: choose others, or move it in time."
+            )
+    size = host.picture_size(nodes["scan"])
+    if "mask" in nodes and host.picture_size(nodes["mask"]) != size:
+        width, height = host.picture_size(nodes["mask"])
+        raise WetgateError(
+            f"The mask {nodes['mask']} is {width} x {height} pixels but the scan {nodes['scan']} is "
+            f"{size[0]} x {size[1]}: give it the scan's format."
+        )
+    same = host.picture_size(nodes["reference"]) == size
+    return {"scan": region, "mask": region, "reference": region if same else None}
+
+
+def _coding_note(node: str, encoding: str) -> Iterator[str]:
+    """Where what the Read above says and what the artist says do not go together."""
+    files, space = host.source_files(node)
+    if not files:
+        return
+    if encoding == "linear" and space == "raw":
+        yield f"Note: {node} comes from a Read with raw data on, but its pixels are noted as linear."
+    if encoding != "linear" and space != "raw":
+        yield f"Note: {node} comes from a Read that makes its files linear ({space}), but is noted as {encoding}."
+
+
+# Rendering and keeping
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    """A folder for rendered frames, gone after the block."""
+    wished = os.environ.get("NUKE_TEMP_DIR", "")
+    folder = Path(tempfile.mkdtemp(prefix="wetgate-", dir=wished if os.path.isdir(wished) else None))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _render(nodes: dict[str, str], frames: Sequence[int], regions: dict[str, Any], view: str, scratch: Path) -> None:
+    """Write the frames of each node, as ``scan.1001.exr``, under one progress window."""
+    with host.progress("Wetgate: adding pairs") as window:
+        for before, (role, node) in enumerate(nodes.items()):
+
+            def follow(done: int, total: int, text: str, before: int = before) -> bool:
+                return window.update((before + done / total) / len(nodes), text)
+
+            alpha = role == "mask" and host.has_alpha(node)
+            with host.matte(node) if alpha else contextlib.nullcontext(node) as source:
+                pattern = f"{scratch}/{role}.####.exr"
+                host.write_frames(source, frames, pattern, view=view, region=regions[role], follow=follow)
+
+
+def _where_from(nodes: dict[str, str], frame: int, view: str, encoding: str) -> dict[str, Any]:
+    """What a pair remembers: the files, as `wetgate add` does, and how they went through Nuke."""
+    files = {role: host.frame_file(node, frame, view) for role, node in nodes.items()}
+    known: dict[str, Any] = {role: str(Path(file).absolute()) for role, file in files.items() if file}
+    spaces = {f"{role}_colourspace": host.source_files(node)[1] for role, node in nodes.items()}
+    known["reference_frame"] = frame
+    known["nuke"] = {
+        "script": host.script(),
+        "view": view or host.views()[0],
+        "colour_management": host.colour_management(),
+        "encoding": encoding,
+        **{f"{role}_node": node for role, node in nodes.items()},
+        **{name: space for name, space in spaces.items() if space},
+    }
+    return known
+
+
+def _move_in(
+    restoration: Restoration,
+    nodes: dict[str, str],
+    frames: Sequence[int],
+    region: Optional[host.Region],
+    origins: dict[int, dict[str, Any]],
+    scratch: Path,
+) -> tuple[int, ...]:
+    """Make the pairs of the rendered frames, all or none; their numbers, in the order of the frames."""
+    drafts: list[PairDraft] = []
+    with contextlib.ExitStack() as together:
+        for frame in sorted(frames, reverse=True):  # left in the opposite order, and numbered then
+            draft = together.enter_context(restoration.add_pair(frame, region, origins[frame]))
+            for role in nodes:
+                target = getattr(draft, role)
+                try:
+                    shutil.move(scratch / f"{role}.{frame:04d}.exr", target)
+                except OSError as error:
+                    raise WetgateError(sentence_for(error, target)) from error
+            drafts.append(draft)
+    return tuple(sorted(draft.pair.number for draft in drafts if draft.pair))
