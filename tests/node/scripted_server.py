@@ -1,4 +1,4 @@
-"""A server that does what a test says at each RENDER: for what the real one never does."""
+"""A server that does what a test says: for what the real one never does."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Conversation:
         if isinstance(event.message, Hello):
             self.say(Welcome(1, os.getpid(), "scripted"))
         elif isinstance(event.message, Describe):
-            self.say(server.model, event.request)
+            server.describe(self, event.request)
         elif isinstance(event.message, Memory):
             memory.attach(event.message.bytes, descriptor=event.descriptor, name=event.message.name).close()
             self.say(Done(), event.request)
@@ -84,12 +84,13 @@ class ScriptedServer:
 
     Attributes:
         model: what DESCRIBE is answered with, a message.
-        render, cancel: what is done then.
+        describe, render, cancel: what is done then.
         asked: the kinds of all messages. ``ended`` is released once for each connection that has ended.
     """
 
     def __init__(self, places: Places) -> None:
         self.model = MODEL
+        self.describe: Answer = lambda talk, request: talk.say(self.model, request)
         self.render: Answer = lambda talk, request: talk.say(RESTORED, request)
         self.cancel: Answer = lambda talk, request: talk.say(Error(Code.CANCELLED, "Given up."), request)
         self.asked: list[type] = []

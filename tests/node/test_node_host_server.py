@@ -370,6 +370,17 @@ def test_abort_does_not_wait_for_a_server_that_computes_on(node, server):
     assert server.asked.count(Hello) == 2
 
 
+def test_abort_while_a_model_is_looked_at_leaves_no_answer_behind(node, server):
+    describe, server.describe = server.describe, lambda talk, request: None
+    node.abort_after_s = 0.1
+    assert node._render(1, node.bounds(), (1, 1)).status == OK
+    assert server.ended.acquire(timeout=PATIENCE_S), "the connection was not closed"
+    server.describe = describe
+    node.abort_after_s = None
+    assert node.render(1).status == OK
+    assert server.asked.count(Hello) == 2
+
+
 def test_the_host_is_asked_all_the_while(node, server):
     def slowly(talk, request):
         time.sleep(0.5)
