@@ -39,6 +39,7 @@ MAX_CONNECTIONS = 256
 
 _ACCEPT_S = 0.1
 _FAREWELL_S = 5.0
+_LOOKING_S = 0.02
 _FILE_THREADS = 3
 _ANSWER_S = 10.0
 _NOT_NOW = "The inference server is ending: try again, and a new one starts."
@@ -74,7 +75,7 @@ class Server:
         """
         self.places.make()
         lock = FileLock(self.places.lock)
-        if not lock.try_acquire():
+        if not _acquired(lock):
             return False
         try:
             listener = listen(self.places)
@@ -404,6 +405,16 @@ class Conversation:
                 os.close(descriptor)
             self._memories.clear()
         self._server.forget(self)
+
+
+def _acquired(lock: FileLock) -> bool:
+    """Whether this process is the server now. Who only looks whether there is one holds the lock for microseconds."""
+    give_up = time.monotonic() + _LOOKING_S
+    while not lock.try_acquire():
+        if time.monotonic() > give_up:
+            return False
+        time.sleep(0.002)
+    return True
 
 
 def bound_memory(share: float = 0.75) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from wetgate.errors import WetgateError
 from wetgate.project import detached
+from wetgate.project.locks import is_locked
 from wetgate.service.channel import Channel, dial
 from wetgate.service.places import Places
 
@@ -99,7 +100,9 @@ class Starter:
                 f"The inference server ended as soon as it was started{self._last_words()} "
                 f"Its log is {self._places.log}."
             )
-        if self._started is None or ended == 0:  # 0: another server had the lock, but it may be about to end
+        if is_locked(self._places.lock):
+            return  # another one is about to listen, or to end
+        if self._started is None or ended == 0:  # 0: another one had the lock
             self._places.make()
             self._log_size = _size(self._places.log)
             command = find_command() if self._command is None else self._command
