@@ -74,7 +74,6 @@ class Session:
         self.shown_panels: list[tuple[str, str]] = []
         self.plugin_paths: list[str] = []
         self.menus: dict[str, Menu] = {}
-        self.toolbars: dict[str, Menu] = {}
         self.contexts: list[Group] = []
         self.viewer_window: ViewerWindow | None = None
         self._callbacks: dict[str, list[tuple[Callable[..., object], str, Node | None]]] = {}
@@ -340,9 +339,6 @@ class Menu(MenuItem):
         super().__init__(name, None, details)
         self._items: list[MenuItem] = []
 
-    def items(self) -> list[MenuItem]:
-        return list(self._items)
-
     def addMenu(self, name: str, icon: str = "", tooltip: str = "", index: int = -1) -> Menu:
         return self._add(name, Menu(name.rpartition("/")[2], {"icon": icon, "tooltip": tooltip}), index)
 
@@ -368,12 +364,6 @@ class Menu(MenuItem):
         found = next((item for item in self._items if item._name == first), None)
         return found.findItem(rest) if rest and isinstance(found, Menu) else found
 
-    def removeItem(self, name: str) -> bool:
-        found = self.findItem(name)
-        if found in self._items:
-            self._items.remove(found)
-        return found is not None
-
     def _add(self, path: str, item: Any, index: int) -> Any:
         first, _, rest = path.partition("/")
         if rest:
@@ -382,10 +372,6 @@ class Menu(MenuItem):
         self._items = [old for old in self._items if old._name != item._name or item._name == "-"]
         self._items.insert(len(self._items) if index < 0 else index, item)
         return item
-
-
-class ToolBar(Menu):
-    pass
 
 
 def make_modules(session: Session) -> dict[str, types.ModuleType]:
@@ -407,14 +393,13 @@ def make_modules(session: Session) -> dict[str, types.ModuleType]:
         return add
 
     # What Nuke is
-    for kind in (Node, Group, Gizmo, Viewer, Root, Menu, MenuItem, ToolBar, ViewerWindow, FrameRange, Format):
+    for kind in (Node, Group, Gizmo, Viewer, Menu, MenuItem, ViewerWindow, FrameRange, Format):
         setattr(nuke, kind.__name__, kind)
     for name, kind in vars(knobs).items():
         if isinstance(kind, type) and issubclass(kind, knobs.Knob):
             setattr(nuke, name, kind)
     nuke.CancelledError = CancelledError
     nuke.GUI = session.gui
-    nuke.env = {"gui": session.gui}
     nuke.NUKE_VERSION_MAJOR, nuke.NUKE_VERSION_MINOR = session.version
 
     @face(nuke)
@@ -655,12 +640,6 @@ def make_modules(session: Session) -> dict[str, types.ModuleType]:
             raise ValueError(f"there is no menu {name}")
         return session.menus.setdefault(name, Menu(name, {}))
 
-    @face(nuke)
-    def toolbar(name: str, create: bool = True) -> ToolBar:
-        if not session.gui:
-            raise RuntimeError("not in GUI mode")
-        return session.toolbars.setdefault(name, ToolBar(name, {}))
-
     class PythonPanel(knobs.Guarded):
         def __init__(self, id: str) -> None:
             self._id = id
@@ -682,7 +661,6 @@ def make_modules(session: Session) -> dict[str, types.ModuleType]:
         return name
 
     nukescripts.panels = panels
-    nukescripts.registerWidgetAsPanel = panels.registerWidgetAsPanel
     return {"nuke": nuke, "nukescripts": nukescripts, "nukescripts.panels": panels}
 
 

@@ -132,9 +132,13 @@ class Tab_Knob(String_Knob):
     pass
 
 
-class PyScript_Knob(String_Knob):
+class Script_Knob(String_Knob):
     def execute(self) -> None:
         self._node._session.press(self._node, self)
+
+
+class PyScript_Knob(Script_Knob):
+    pass
 
 
 class ChannelMask_Knob(String_Knob):
