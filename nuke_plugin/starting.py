@@ -140,7 +140,8 @@ ENTRIES = (
 
 def make_panel() -> object:
     """The panel's widget, for one of Nuke's panes."""
-    return importlib.import_module("nuke_plugin.panel").make_panel()
+    window, desk = (importlib.import_module(f"nuke_plugin.{name}") for name in ("panel.window", "desk"))
+    return window.Panel(desk.NukeDesk())
 
 
 def open_panel() -> None:

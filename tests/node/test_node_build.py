@@ -233,3 +233,27 @@ def test_from_the_wheel_the_node_is_installed_without_a_compiler(wheel, tmp_path
     for platform in build.PLATFORMS:
         assert build.binary_in(tmp_path / "ofx" / build.BUNDLE, platform).exists()
     assert identify(tmp_path / "ofx" / build.BUNDLE).identifier == "org.wetgate.restore"
+
+
+def test_from_the_wheel_nuke_gets_one_folder_with_all_that_the_plug_in_needs(wheel, tmp_path):
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from wetgate.nuke_setup import check_files, plugin_folder\n"
+        "((state, said),) = check_files()\n"
+        "print(state, plugin_folder())"
+    )
+    words = [sys.executable, "-I", "-c", code, str(tmp_path)]
+    asked = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+    folder = tmp_path.resolve() / "wetgate" / "nuke"
+    assert asked.stdout.split() == ["ok", str(folder)]
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import nuke_plugin.restoring, nuke_plugin.engine, wetgate\n"
+        "print(wetgate.__file__)"
+    )
+    words = [sys.executable, "-I", "-S", "-c", code, str(folder)]
+    asked = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+    assert asked.stdout.strip() == str(folder / "wetgate" / "__init__.py")
+    assert not [path for path in folder.rglob("*") if path.suffix == ".pyc" or path.name == "__pycache__"]

@@ -14,7 +14,7 @@ import shutil
 import sys
 import tempfile
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -69,8 +69,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> dict[str, Any]:
+    return page(CHECKS)
+
+
+def page(wanted: Mapping[str, Callable[[], Iterator[Finding]]]) -> dict[str, Any]:
+    """What the checks find, for :func:`describe`."""
     checks: list[Check] = []
-    for topic, check in CHECKS.items():
+    for topic, check in wanted.items():
         try:
             checks += [Check(topic, *finding) for finding in check()]
         except Exception as error:  # a broken library may raise anything; the page must still come

@@ -36,6 +36,7 @@ VERBS = {
     "stop": "stop, pause or resume a training run",
     "serve": "serve frames to the nodes in Nuke and other hosts",
     "node": "build and install the node for Nuke, Resolve, Natron and other OpenFX hosts",
+    "nuke": "have Nuke load the panel, the menu and the nodes, and check that they are found",
     "simulate": "decay good footage the way film decays",
     "doctor": "check this installation",
 }
