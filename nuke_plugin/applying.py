@@ -152,9 +152,9 @@ def _follow(node: str) -> None:
 
 
 def _arrived(node: str, restoration: str, model: Model) -> None:
-    """Have a newer model rendered, if the node still wants it: it may be gone, or another one of the same name."""
+    """Have a newer model rendered, if the node still wants it: it may be gone, or follow another one by now."""
     if _followed_by(node) != restoration:
-        _follower.leave(node)
+        _follow(node)
         return
     if host.path(node, "model") != model.path.replace("\\", "/"):
         host.set_quietly(node, model=model.path.replace("\\", "/"))

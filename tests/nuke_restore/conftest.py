@@ -163,11 +163,14 @@ def open_script(started: Session) -> Callable[[Path], dict[str, object]]:
 
 @pytest.fixture
 def applying(started: Session):
-    return importlib.import_module("nuke_plugin.applying")
+    module = importlib.import_module("nuke_plugin.applying")
+    yield module
+    for name in module._follower.followed():
+        module._follower.leave(name)
 
 
 @pytest.fixture
-def restore_node(started: Session, ofx: Host, places: Places, save_scan: Callable[..., str]):
+def restore_node(started: Session, applying, ofx: Host, places: Places, save_scan: Callable[..., str]):
     """A WetgateRestore node below a Read of five frames, with the real inference node inside."""
     inference_node.teach(started, ofx)
     scan = started.read(save_scan(range(1001, 1006)), 1001, 1005)

@@ -1,4 +1,4 @@
-"""The WetgateRestore gizmo, read by real Tcl: its pixels are the real inference node's; it opens without the node, too."""
+"""The WetgateRestore gizmo, read by real Tcl, with the real inference node inside; it opens without the node, too."""
 
 from __future__ import annotations
 

@@ -1,0 +1,180 @@
+"""A node's frames restored in the background, by a real server: the same as `wetgate apply` makes of its files."""
+
+from __future__ import annotations
+
+import importlib
+import os
+
+import numpy as np
+import pytest
+from standin_files import pixels_of, read_exr, write_exr
+
+from wetgate.cli.main import main
+
+
+@pytest.fixture
+def node(restore_node, save_model):
+    restore_node["model"].setValue(str(save_model(gain=0.5, radius=1)))
+    restore_node["device"].setValue("cpu")
+    return restore_node
+
+
+@pytest.fixture
+def render(node, wait, applying):
+    """Press the button, and wait for the end; return what the node says then."""
+
+    def press() -> str:
+        node["render"].execute()
+        wait(lambda: not applying._jobs)
+        return node["job"].value()
+
+    return press
+
+
+def hidden(folder):
+    return [path.name for path in folder.iterdir() if path.name.startswith(".wetgate-scan")]
+
+
+def test_the_same_pixels_as_apply(started, render, node, tmp_path):
+    node["output"].setValue(str(tmp_path / "made" / "shot.####.exr"))
+    assert render() == "Done; it is in Read2."
+    words = ["apply", node["model"].value(), str(tmp_path / "scan"), str(tmp_path / "wanted"), "--device", "cpu"]
+    assert main([*words, "--no-steady", "--json"]) == 0
+    for number in range(1001, 1006):
+        made, expected = (read_exr(tmp_path / folder / f"shot.{number}.exr") for folder in ("made", "wanted"))
+        np.testing.assert_array_equal(made, expected)
+    assert hidden(tmp_path / "made") == []
+
+
+def test_the_result_is_a_read_of_raw_frames_with_the_nodes_pixels(started, render, node, tmp_path):
+    node["first"].setValue(1002)
+    node["last"].setValue(1004)
+    before = list(started.undo_list)
+    render()
+    (read,) = [each for each in started.root_node._children if each.Class() == "Read" and each.name() != "Read1"]
+    assert (read["first"].value(), read["last"].value(), read["raw"].value()) == (1002, 1004, True)
+    assert read["file"].value() == str(tmp_path / "restored" / "WetgateRestore1.####.exr")
+    for frame in (1002, 1004):  # their neighbours lie outside the range
+        np.testing.assert_array_equal(read._picture(frame, "main", 1).pixels[..., :3], picture_of(node, frame))
+    assert started.undo_list == [*before, "Wetgate read"]
+
+
+def picture_of(node, frame):
+    return node._picture(frame, "main", 1).whole()[..., :3]
+
+
+def test_the_mask_is_its_alpha_as_in_the_node(started, render, node, tmp_path):
+    for frame in range(1001, 1006):
+        matte = np.dstack([pixels_of(frame), np.zeros((48, 64), np.float32)])
+        matte[:, : frame - 990, 3] = 1
+        write_exr(tmp_path / f"mask.{frame}.exr", matte)
+    node.setInput(1, started.read(tmp_path / "mask.####.exr", 1001, 1005))
+    names = started.names()
+    render()
+    for frame in (1001, 1005):
+        made = read_exr(tmp_path / "restored" / f"WetgateRestore1.{frame}.exr")
+        np.testing.assert_array_equal(made, picture_of(node, frame)[::-1])
+        np.testing.assert_array_equal(made[:, frame - 990 :], pixels_of(frame)[:, frame - 990 :])
+    assert set(started.names()) - set(names) == {"Read3"}
+
+
+def test_results_that_are_there_are_not_touched_unless_named(render, tmp_path):
+    (tmp_path / "restored").mkdir()
+    render()
+    render()
+    assert sorted(os.listdir(tmp_path / "restored-3")) == [f"WetgateRestore1.{n}.exr" for n in range(1001, 1006)]
+    assert os.listdir(tmp_path / "restored") == []
+
+
+def test_beside_the_runs_of_a_restoration(render, node, save_model, tmp_path):
+    node["model"].setValue(str(save_model("reel.wetgate/runs/001/model.onnx")))
+    render()
+    assert len(os.listdir(tmp_path / "reel.wetgate" / "restored")) == 5
+
+
+def test_frames_are_written_at_full_resolution_in_the_viewers_view(started, render, node, tmp_path):
+    started.root_node["proxy"]._value = True
+    render()
+    assert {scale for _, _, scale in started.rendered} == {1}
+    assert read_exr(tmp_path / "restored" / "WetgateRestore1.1001.exr").shape == (48, 64, 3)
+
+
+# Giving up
+
+
+def test_cancelled_while_frames_are_written(started, render, node, tmp_path):
+    names, before = started.names(), list(started.undo_list)
+    started.cancel_progress_at = 2
+    assert render() == "Cancelled."
+    assert started.names() == names and started.undo_list == before
+    assert os.listdir(tmp_path / "restored") == []
+
+
+def test_cancelled_while_the_server_works(started, node, wait, applying, tmp_path):
+    node["render"].execute()
+    wait(lambda: "restoring" in node["job"].value())
+    node["cancel"].execute()
+    wait(lambda: not applying._jobs)
+    made = sorted(os.listdir(tmp_path / "restored"))
+    said = node["job"].value()
+    assert said == "Cancelled." if not made else said.startswith(("Cancelled; what was done is in", "Done"))
+    assert hidden(tmp_path / "restored") == []
+
+
+def test_a_node_that_is_deleted_meanwhile_does_no_harm(started, node, wait, applying, tmp_path):
+    node["render"].execute()
+    wait(lambda: "restoring" in node["job"].value())
+    importlib.import_module("nuke").delete(node)
+    wait(lambda: not applying._jobs)
+    assert len([path for path in (tmp_path / "restored").iterdir() if path.suffix == ".exr"]) == 5
+
+
+# What is wrong
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda node: node["model"].setValue(""), "WetgateRestore1 has no model"),
+        (lambda node: node.setInput(0, None), "WetgateRestore1 has no scan"),
+        (lambda node: node["first"].setValue(9), "The last frame comes before the first"),
+        (lambda node: node["output"].setValue("/films/shot.exr"), "needs one place for the frame's number"),
+        (lambda node: node["output"].setValue("/dev/null/shot.####.exr"), "cannot be written"),
+    ],
+)
+def test_what_is_missing_is_said_before_anything_begins(started, node, applying, change, sentence):
+    change(node)
+    node["render"].execute()
+    assert sentence in started.said[-1] and not applying._jobs and started.rendered == []
+
+
+def test_a_model_that_is_gone_is_said(started, render, node, tmp_path):
+    node["model"].setValue(str(tmp_path / "gone.onnx"))
+    assert "gone.onnx does not exist" in render()
+    assert started.said == [node["job"].value()] and started.rendered == []
+
+
+def test_a_frame_that_cannot_be_rendered_is_said_and_nothing_stays(started, render, node, tmp_path):
+    (tmp_path / "scan" / "shot.1003.exr").unlink()
+    assert "Frame 1003 of Read1 cannot be rendered" in render()
+    assert os.listdir(tmp_path / "restored") == []
+
+
+def test_one_at_a_time(started, node, wait, applying):
+    node["render"].execute()
+    node["render"].execute()
+    assert "is being rendered already" in started.said[-1]
+    wait(lambda: not applying._jobs)
+
+
+def test_what_a_killed_nuke_left_is_swept(render, tmp_path):
+    background = importlib.import_module("nuke_plugin.background")
+    (tmp_path / "out").mkdir()
+    mine = tmp_path / "out" / (background._prefix(os.getpid()) + "x")
+    dead = tmp_path / "out" / (background._prefix(2**22 + 1) + "x")
+    other = tmp_path / "out" / f"{background.SCAN_FOLDER}another-machine-12-x"
+    for folder in (mine, dead, other):
+        folder.mkdir()
+        (folder / "scan.1001.exr").touch()
+    background._sweep(tmp_path / "out")
+    assert mine.exists() and other.exists() and not dead.exists()
