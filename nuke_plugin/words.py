@@ -158,7 +158,7 @@ def verdict(run: RunStanding) -> str:
 def curves(run: Optional[RunStanding]) -> str:
     """What the curves show, in one line."""
     if run is None or not run.points:
-        return "Error appears here as soon as a training takes its first steps."
+        return "The error is drawn here as soon as a training takes its first steps."
     judged = [point.validation for point in run.points if point.validation is not None]
     where = run.jobs.get(run.points[-1].job, "")
     held_out = f"Held-out error {judged[-1]:.4f}, at its best {min(judged):.4f}." if judged else ""

@@ -26,6 +26,7 @@ class Curves(QtWidgets.QWidget):
         self.setMinimumHeight(7 * em(self))
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setAccessibleName("Curves")
+        self.setAccessibleDescription(words.curves(None))
 
     def show_run(self, run: Optional[RunStanding]) -> None:
         if run is not self._run:

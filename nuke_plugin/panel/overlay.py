@@ -171,6 +171,7 @@ class Overlay(QtWidgets.QWidget):
         else:
             self._draw_one(painter, int(self._mode == "second" or self._shown_second), self._target())
         if self.hasFocus():
+            painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.setPen(self.palette().color(theme.Role.Highlight))
             painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
         painter.end()

@@ -9,7 +9,7 @@ from nuke_plugin.panel import theme
 from nuke_plugin.panel.curves import Curves
 from nuke_plugin.panel.delivery import Pictures
 from nuke_plugin.panel.overlay import OverlayBar
-from nuke_plugin.panel.qt import Qt, QtCore, QtWidgets, em, scaled, shrinkable, tracked, turned
+from nuke_plugin.panel.qt import Qt, QtCore, QtGui, QtWidgets, em, scaled, shrinkable, tracked, turned
 from nuke_plugin.session import Session
 from nuke_plugin.standing import RunStanding
 
@@ -105,6 +105,10 @@ class TrainBar(QtWidgets.QWidget):
         self.progress.setEnabled(at_work)
         self.state.setText(self._state_words(run))
         self.state.setVisible(bool(self.state.text()))
+        palette = QtGui.QPalette(self.palette())
+        if run is not None and run.state in ("failed", "interrupted") and not session.starting:
+            palette.setColor(theme.Role.WindowText, theme.BAD)
+        self.state.setPalette(palette)
         self.doing.setText(self._doing_words(run))
         device = str(run.status.get("device", "")) if run is not None else ""
         self.device.setText(f"on {device}" if device and at_work else "")

@@ -186,7 +186,7 @@ class Panel(QtWidgets.QWidget):
         if standing.folder != self._folder:
             self._folder, self._asked_for_new = standing.folder, False
         missing = session.health is not None and not session.has_engine
-        if missing or "install" in session.busy:
+        if missing or session.busy & {"install", "examine"}:
             self.pages.setCurrentWidget(self.install_page)
         elif standing.folder is None or standing.problem or self._asked_for_new:
             self.pages.setCurrentWidget(self.open_page)

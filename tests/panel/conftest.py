@@ -19,9 +19,12 @@ from nuke_plugin.panel.qt import QtCore, QtWidgets
 from nuke_plugin.panel.window import Panel
 from nuke_plugin.session import NoDesk, Session
 from wetgate.errors import WetgateError
+from wetgate.project import Run
 
 STANDIN = [sys.executable, str(Path(__file__).with_name("standin_wetgate.py"))]
 PATIENCE_S = 60.0
+DEFERRED_DELETE = 52
+"""QEvent.DeferredDelete as the number that both bindings take here."""
 
 
 class RecordingDesk:
@@ -49,6 +52,16 @@ class RecordingDesk:
         if self.refusal:
             raise WetgateError(self.refusal)
         self.asked.append(asked)
+
+
+def end_trainers(folder: Path) -> None:
+    """Stop what a test left training, and wait for its end."""
+    for path in folder.rglob("runs/*/settings.json"):
+        run, give_up = Run(path.parent), time.monotonic() + PATIENCE_S
+        while run.is_alive() and time.monotonic() < give_up:
+            run.send("stop")
+            time.sleep(0.05)
+        assert not run.is_alive(), f"{run} goes on"
 
 
 @pytest.fixture(scope="session")
@@ -102,12 +115,5 @@ def make_panel(application, tmp_path):
         panel.session.close()
         panel.pictures.close()
         panel.deleteLater()
-    application.processEvents()
-    application.sendPostedEvents(
-        None,
-        int(
-            QtCore.QEvent.Type.DeferredDelete.value
-            if hasattr(QtCore.QEvent.Type.DeferredDelete, "value")
-            else QtCore.QEvent.Type.DeferredDelete
-        ),
-    )
+    application.sendPostedEvents(None, DEFERRED_DELETE)
+    end_trainers(tmp_path)
