@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 
 import numpy as np
@@ -197,20 +198,39 @@ def test_the_host_notices_what_is_forbidden(library, places, gain, picture):
     assert host.violations.pop() == "no action: 2 images were not released"
 
 
-def test_the_host_notices_writing_where_nothing_is_to_be_written(library, places, gain, picture):
+@pytest.mark.parametrize(
+    ("clip", "note"),
+    [
+        ("Output", "no action: the output was written outside the render window"),
+        ("Source", "OfxImageEffectActionRender: Source was written to"),
+    ],
+)
+def test_the_host_notices_writing_where_nothing_is_to_be_written(library, places, gain, picture, clip, note):
     host = Host(library)
     node = host.node(model=gain(0.5), source=Clip({1: picture(1)}))
     given = node.give_image
 
     def spoil(name, time, to):
         status = given(name, time, to)
-        image = node._jobs.now.output
-        image.bytes[:3] = 0
+        if name == clip:
+            handle = ctypes.c_void_p.from_address(to).value
+            host._objects[handle].image.bytes[:3] = 0
         return status
 
     node.give_image = spoil
     node.render(1)
-    assert host.violations == ["no action: the output was written outside the render window"]
+    assert host.violations == [note]
+
+
+def test_the_host_notices_handles_that_have_ended(library, places, gain, picture):
+    host = Host(library)
+    node = host.node(model=gain(0.5), source=Clip({1: picture(1)}))
+    parameter = node.parameter_handles["mix"]
+    node.destroy()
+    value = ctypes.c_double()
+    get = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_double, ctypes.c_void_p)
+    assert get(host._suites["OfxParameterSuite", 1][5])(parameter, 1.0, ctypes.addressof(value)) == 9
+    assert host.violations == ["no action: the ended handle of _ParameterOfNode is used as a _ParameterOfNode"]
 
 
 def test_no_path_of_the_machine_is_in_the_binary(library):
