@@ -1,5 +1,6 @@
 """What the wheel holds beside the Python files: the node for every platform, its sources, and the plug-in for Nuke."""
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -26,11 +27,19 @@ class NodeHook(BuildHookInterface[Any]):
         build_data["force_include"][str(bundle)] = f"wetgate/node/{bundle.name}"
         for source in sorted(Path(self.root, "ofx").glob("*.[ch]")):
             build_data["force_include"][str(source)] = f"wetgate/node/sources/{source.name}"
-        for names, below in ((PLUGIN, ""), (SHARED, "wetgate")):
-            for path in (Path(self.root, below, name) for name in names):
-                for file in sorted(path.rglob("*") if path.is_dir() else [path]):
-                    if file.is_file() and file.suffix != ".pyc":
-                        build_data["force_include"][str(file)] = f"wetgate/nuke/{file.relative_to(self.root)}"
+        build_data["force_include"][str(self.plugin())] = "wetgate/nuke"
+
+    def plugin(self) -> Path:
+        """The folder that Nuke is told of: copies, since a file that is named for one place is left out of others."""
+        target = Path(self.scratch.name, "nuke")
+        for path in (*(Path(name) for name in PLUGIN), *(Path("wetgate", name) for name in SHARED)):
+            source = Path(self.root, path)
+            if source.is_dir():
+                shutil.copytree(source, target / path, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                (target / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source, target / path)
+        return target
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         if version != "editable":

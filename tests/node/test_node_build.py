@@ -238,6 +238,7 @@ def test_from_the_wheel_the_node_is_installed_without_a_compiler(wheel, tmp_path
 def test_from_the_wheel_nuke_gets_one_folder_with_all_that_the_plug_in_needs(wheel, tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
+        assert not [name for name in archive.namelist() if name.endswith(".pyc")]
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from wetgate.nuke_setup import check_files, plugin_folder\n"
@@ -256,4 +257,3 @@ def test_from_the_wheel_nuke_gets_one_folder_with_all_that_the_plug_in_needs(whe
     words = [sys.executable, "-I", "-S", "-c", code, str(folder)]
     asked = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
     assert asked.stdout.strip() == str(folder / "wetgate" / "__init__.py")
-    assert not [path for path in folder.rglob("*") if path.suffix == ".pyc" or path.name == "__pycache__"]
