@@ -51,6 +51,7 @@ class Session:
         answers: what the artist will answer, taken from the front: to ask a bool, to choice an index or None.
         undo_list: the steps on the undo list, by name.
         progress: each progress window: its title and what it showed.
+        percents: how far progress windows said it was.
         cancel_progress_at: a progress window is cancelled once it has shown so many messages.
         cancel_render_at: the artist presses Cancel in Nuke's own window while this frame is rendered.
         rendered: the frames that were rendered, as (frame, view, scale).
@@ -67,6 +68,7 @@ class Session:
         self.answers: list[Any] = []
         self.undo_list: list[str] = []
         self.progress: list[tuple[str, list[str]]] = []
+        self.percents: list[int] = []
         self.cancel_progress_at: int | None = None
         self.cancel_render_at: int | None = None
         self.rendered: list[tuple[int, str, int]] = []
@@ -602,6 +604,7 @@ def make_modules(session: Session) -> dict[str, types.ModuleType]:
         def setProgress(self, percent: int) -> None:
             if type(percent) is not int or not 0 <= percent <= 100:
                 raise TypeError(f"{percent!r} is no whole percentage")
+            session.percents.append(percent)
 
         def isCancelled(self) -> bool:
             return session.cancel_progress_at is not None and len(self._shown) >= session.cancel_progress_at

@@ -114,7 +114,7 @@ class Node(knobs.Guarded):
         return len(self._inputs)
 
     def setInput(self, index: int, node: Node | None) -> bool:
-        if not 0 <= index < len(self._inputs):
+        if not 0 <= index < len(self._inputs) or (node is not None and node._parent is not self._parent):
             return False
         before = self._inputs[index]
         self._inputs[index] = node

@@ -103,6 +103,25 @@ def test_the_second_call_adds_to_the_first_and_says_what_counts_twice(collecting
     assert second.notes == ("Frame 1001 has a pair from before; it now counts twice.",)
     assert open_restoration(folder).pairs()[0].checksums == hashes
     assert len(open_restoration(folder).sources) == 2
+    assert collecting.add_pair(folder, "Read1", "Read2", 1001, region=(0, 0, 9, 9)).notes == ()
+
+
+def test_one_progress_window_for_all_that_is_rendered(collecting, nuke_session, nodes, folder):
+    collecting.add_pairs(folder, "Read1", "Read2", [1001, 1002])
+    assert nuke_session.percents == [0, 25, 50, 50, 75, 100]
+    assert nuke_session.progress == [
+        (
+            "Wetgate: adding pairs",
+            [
+                "Read1, frame 1001",
+                "Read1, frame 1002",
+                "Read1 is rendered",
+                "Read2, frame 1001",
+                "Read2, frame 1002",
+                "Read2 is rendered",
+            ],
+        )
+    ]
 
 
 @pytest.mark.parametrize("stop", [{"cancel_progress_at": 3}, {"cancel_render_at": 1002}])

@@ -264,6 +264,9 @@ def test_words_reach_the_artist_and_without_a_gui_the_terminal(host, nuke_sessio
     assert host.choose_node("Which one?") == "Read2"
     assert host.choose_node("Which one?") is None
     assert nuke_session.said == ["Done.", "Go on?", "Which one?", "Which one?"]
+    nuke_session.answers = ["Viewer1"]
+    with pytest.raises(ValueError, match="not in list"):  # a Viewer has no picture to offer
+        host.choose_node("Which one?")
     with Session(gui=False).installed():
         headless = importlib.import_module("nuke_plugin.host")
         headless.tell("Done.")
