@@ -179,8 +179,9 @@ def write_frames(
 ) -> None:
     """Render frames of a node into EXR files: 32-bit float, as they are in the graph, always at full resolution.
 
-    The files hold exactly the picture, or the region of it, however large its bounding box is. Nothing of it is left
-    in the script, on its undo list or on its title bar; files of a call that fails are the caller's to remove.
+    The files hold exactly the picture, or the region of it, however large its bounding box is; channels of a view other
+    than the first may have its name in front, as in right.R. Nothing is left in the script, on its undo list or on its
+    title bar; files of a call that fails are the caller's to remove.
 
     Args:
         node: what is rendered.
@@ -210,10 +211,8 @@ def write_frames(
         _set(crop, box=box, reformat=True, intersect=False, crop=False)
         write.setInput(0, crop)
         _set(write, file=pattern.replace("\\", "/"), file_type="exr")  # the format's own knobs appear by this
-        _set(write, channels="rgb", datatype="32 bit float", compression="Zip (1 scanline)", raw=True)
-        _set(write, autocrop=False)
-        if len(views()) > 1:  # the file's channels get no view's name in front of theirs
-            _set(write, views=view, heroview=view)
+        _set(write, channels="rgb", datatype="32 bit float", compression="Zip (1 scanline)", raw=True, autocrop=False)
+        _set(write, views=view)  # an EXR takes all views that its Write has
         for done, frame in enumerate(frames):
             if follow(done, len(frames), f"{source.name()}, frame {frame}"):
                 raise Cancelled

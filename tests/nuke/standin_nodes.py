@@ -353,6 +353,8 @@ def _keymix(node: Node, frame: int, view: str, scale: int) -> Picture:
 def write_file(node: Node, frame: int, view: str) -> None:
     """What a Write does with one frame of one view."""
     said = {name: knob.value() for name, knob in node._knobs.items()}
+    if said["views"] != view:
+        raise RuntimeError(f"{node.fullName()}: the stand-in writes one view into a file, not {said['views']!r}")
     if said["file_type"] != "exr":
         raise RuntimeError(f"{node.fullName()}: the stand-in writes exr, not {said['file_type']!r}")
     picture = node._from(0, frame, view, node._session.scale())
@@ -363,7 +365,7 @@ def write_file(node: Node, frame: int, view: str) -> None:
         picture = Picture(picture.size, picture.box, coded.astype("float32"))
     if said["autocrop"]:
         picture = picture.autocropped()
-    prefix = "" if len(node._session.views) == 1 or said["heroview"] == view else f"{view}."
+    prefix = "" if view == node._session.views[0] else f"{view}."
     channels = [prefix + letter for letter in {"rgb": "RGB", "rgba": "RGBA"}[said["channels"]]]
     path = pictures.file_of(said["file"], frame, view)
     if not Path(path).parent.is_dir() or not os.access(Path(path).parent, os.W_OK):
@@ -394,7 +396,6 @@ class FileType(knobs.Enumeration_Knob):
                 knobs.Enumeration_Knob("datatype", None, ["16 bit half", "32 bit float"]),
                 knobs.Enumeration_Knob("compression", None, ["none", "Zip (1 scanline)", "DWAA"]),
                 knobs.Boolean_Knob("autocrop", value=True),
-                knobs.String_Knob("heroview", value=self._node._session.views[0]),
             ):
                 self._node._take(knob)
 

@@ -12,6 +12,7 @@ from nuke_standin import Session
 from standin_files import pixels_of, read_exr, write_exr
 
 from wetgate.errors import WetgateError
+from wetgate.images import read_image
 
 
 @pytest.fixture
@@ -106,8 +107,8 @@ def test_each_view_of_a_stereo_script(save_frames, tmp_path, out, view):
         with pytest.raises(WetgateError, match="has no view centre: choose one of left, right"):
             host.write_frames("Read1", [1], f"{out}/x.####.exr", view="centre")
     assert right.replace("right", "left") == left
-    assert np.array_equal(read_exr(out / "x.0001.exr"), pixels_of(1 if view == "left" else 77))
-    assert oiio.ImageInput.open(f"{out}/x.0001.exr").spec().channelnames == ("R", "G", "B")
+    assert np.array_equal(read_image(out / "x.0001.exr").pixels, pixels_of(1 if view == "left" else 77))
+    assert oiio.ImageInput.open(f"{out}/x.0001.exr").spec().nchannels == 3
 
 
 def test_a_matte_is_alpha_as_a_picture(host, nuke_session, scan, out):
