@@ -100,6 +100,15 @@ def test_colours_of_the_pairs_are_known_and_others_are_not(solved, save):
     assert coverage_of(path, other_kind).mean() < 0.5
 
 
+def test_pairs_of_more_colours_than_there_are_kernels_know_their_own(save):
+    generator = np.random.default_rng(0)
+    scans = [generator.random((6, 8, 3), dtype=np.float32).repeat(8, 0).repeat(8, 1) for _ in range(8)]
+    samples = [make_sample(scan, scan, "display", number=1, frame=1) for scan in scans]
+    model = closed_form.with_kernels(closed_form.first_model(samples, "display", "grain"), samples, 0)
+    assert model.kernels.own < 0.7
+    assert np.mean([coverage_of(save(model), scan).mean() for scan in scans]) > 0.9
+
+
 def test_a_part_that_no_pair_shows_is_found_in_its_place(solved, save):
     model, scans = solved
     mixed = scans[0].copy()

@@ -34,7 +34,8 @@ LEAST = 1e-3
 
 UNLIKE, LIKE = 0.6, 0.85
 """Nearness from which a colour counts as known at all, and as known well: 1.0 and 0.6 widths of a kernel away from the
-nearest. Between them coverage rises from 0 to 1; half way, at 0.8 widths, is where context began to do harm."""
+nearest. Between them coverage rises from 0 to 1; half way, at 0.8 widths, is where context began to do harm. Where the
+pairs' own colours are not all so near to a kernel, both are lower."""
 
 MULTIPLE = 8
 PROTECTED = ("grain", "luma", "none")
@@ -178,7 +179,9 @@ def forward_with_coverage(ops: Any, frames: Any, model: ColorModel) -> tuple[Any
         change = ops.convolve(ops.subtract(padded, restored), LUMA[None, :, None, None])
         restored = ops.add(restored, change)
     restored = ops.crop_like(restored, frames)
-    if near is None:
+    if model.kernels is None:
         return (restored,)
-    known = ops.affine(near, 1 / (LIKE - UNLIKE), -UNLIKE / (LIKE - UNLIKE))
+    like = min(model.kernels.own, LIKE)
+    unlike = like * UNLIKE / LIKE
+    known = ops.affine(near, 1 / (like - unlike), -unlike / (like - unlike))
     return restored, ops.crop_like(ops.at_most(ops.at_least(known, 0.0), 1.0), frames)

@@ -24,12 +24,17 @@ _CANDIDATES = 4_000
 
 @dataclass(frozen=True)
 class Kernels:
-    """Centres [M, F] in scaled features, weights [M, 3] in density, and how features are scaled."""
+    """Centres [M, F] in scaled features, weights [M, 3] in density, and how features are scaled.
+
+    ``own`` is the similarity to the nearest centre that 95 % of the pairs' own pixels have: where colours are too many
+    for the centres, it is low.
+    """
 
     centres: Array
     weights: Array
     mean: Array
     scale: Array
+    own: float
 
 
 def fit(
@@ -65,12 +70,14 @@ def fit(
     x = (x - mean) * scale
     centres = _spread_out(x[generator.permutation(len(x))[:_CANDIDATES]])
     root = np.sqrt(w)[:, None].astype(np.float32)
-    design = root * _similarity(x, centres)
+    nearness = _similarity(x, centres)
+    design = root * nearness
     gram = (design.T @ design).astype(np.float64)
     penalty = ridge * len(x) / 100 * (_similarity(centres, centres).astype(np.float64) + 1e-4 * np.eye(len(centres)))
     solution = np.linalg.solve(gram + penalty, (design.T @ (root * y.astype(np.float32))).astype(np.float64))
-    as_float = [array.astype(np.float32) for array in (centres, solution, mean, scale)]
-    return Kernels(*as_float)
+    own = float(np.quantile(nearness.max(axis=1), 0.05))
+    single = np.float32
+    return Kernels(centres.astype(single), solution.astype(single), mean.astype(single), scale.astype(single), own)
 
 
 def similarity(ops: Any, features: Any, kernels: Kernels) -> Any:
