@@ -99,8 +99,7 @@ def add_pairs(
         again = {pair.frame for pair in restoration.pairs() if pair.region == region} & set(frames)
         origins = {frame: _where_from(nodes, frame, view, encoding) for frame in frames}
         numbers = _move_in(restoration, nodes, frames, region, origins, scratch)
-    for role in ("scan", "reference"):
-        restoration.add_source(role, host.source_files(nodes[role])[0] or f"{host.script() or 'Nuke'}: {nodes[role]}")
+    _note_sources(restoration, nodes)
     if again:
         notes.append(f"Frame {min(again)} has a pair from before; it now counts twice.")
     return Added(restoration.folder, numbers, tuple(sorted(frames)), tuple(notes))
@@ -364,20 +363,35 @@ def _render(nodes: dict[str, str], frames: Sequence[int], regions: dict[str, Any
 
 
 def _where_from(nodes: dict[str, str], frame: int, view: str, encoding: str) -> dict[str, Any]:
-    """What a pair remembers: the files, as `wetgate add` does, and how they went through Nuke."""
-    files = {role: host.frame_file(node, frame, view) for role, node in nodes.items()}
-    known: dict[str, Any] = {role: str(Path(file).absolute()) for role, file in files.items() if file}
-    spaces = {f"{role}_colourspace": host.source_files(node)[1] for role, node in nodes.items()}
-    known["reference_frame"] = frame
-    known["nuke"] = {
+    """What a pair remembers: how it went through Nuke and, as `wetgate add` does, files whose pixels are the pair's."""
+    known: dict[str, Any] = {"reference_frame": frame}
+    nuke = {
         "script": host.script(),
         "view": view or host.views()[0],
         "colour_management": host.colour_management(),
         "encoding": encoding,
-        **{f"{role}_node": node for role, node in nodes.items()},
-        **{name: space for name, space in spaces.items() if space},
     }
+    for role, node in nodes.items():
+        file = host.frame_file(node, frame, view)
+        path = str(Path(file).absolute()) if file else ""
+        nuke[f"{role}_node"] = node
+        nuke[f"{role}_file"] = path
+        nuke[f"{role}_colourspace"] = host.source_files(node)[1]
+        if path and host.is_as_in_files(node):
+            known[role] = path
+    known["nuke"] = {name: value for name, value in nuke.items() if value}
     return known
+
+
+def _note_sources(restoration: Restoration, nodes: dict[str, str]) -> None:
+    """Where the pictures are from; the engine measures flicker in a `scan`, whose pixels must be the pairs'."""
+    for role in ("scan", "reference"):
+        node = nodes[role]
+        files = host.source_files(node)[0]
+        straight = bool(files) and host.is_as_in_files(node)
+        restoration.add_source(
+            role if straight else f"{role}, through Nuke", files or f"{host.script()} {node}".strip()
+        )
 
 
 def _move_in(

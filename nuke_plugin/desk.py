@@ -30,6 +30,8 @@ class NukeDesk:
         return name
 
     def scan_pattern(self) -> str:
-        """The files of the scan that the Viewer shows; "" where there are none."""
+        """The files of the scan that the Viewer shows; "" where there are none, or where their pixels are others."""
         looked = host.viewer()
-        return host.source_files(looked.scan)[0] if looked and looked.scan else ""
+        if looked is None or looked.scan is None or not host.is_as_in_files(looked.scan):
+            return ""
+        return host.source_files(looked.scan)[0]

@@ -161,6 +161,18 @@ def frame_file(node: str, frame: int, view: str = "") -> str:
     return str(_node(node).metadata("input/filename", frame, view or views()[0]) or "")
 
 
+def is_as_in_files(node: str) -> bool:
+    """Whether a node's pixels are those of its files: a Read that converts nothing, with nothing but Dots below it."""
+    found: Optional[nuke.Node] = _node(node)
+    while found is not None and found.Class() in ("Dot", "NoOp"):
+        found = found.input(0)
+    if found is None or found.Class() not in _READS:
+        return False
+    root = nuke.root()
+    working = _value(root, "workingSpaceLUT") if _value(root, "colorManagement") == "OCIO" else "linear"
+    return bool(_value(found, "raw")) or _value(found, "colorspace") in (working, f"default ({working})")
+
+
 def has_alpha(node: str) -> bool:
     return "rgba.alpha" in _node(node).channels()
 

@@ -63,12 +63,13 @@ def test_pairs_hold_the_graphs_pixels_and_where_they_are_from(collecting, nuke_s
         "reference": dvd.replace("####", "1003"),
         "reference_frame": 1003,
         "nuke": {
-            "script": "",
             "view": "main",
             "colour_management": "Nuke, linear",
             "encoding": "linear",
             "scan_node": "Read1",
+            "scan_file": scan.replace("####", "1003"),
             "reference_node": "Read2",
+            "reference_file": dvd.replace("####", "1003"),
             "scan_colourspace": "default (linear)",
             "reference_colourspace": "default (linear)",
         },
@@ -78,6 +79,30 @@ def test_pairs_hold_the_graphs_pixels_and_where_they_are_from(collecting, nuke_s
         ("reference", dvd),
     ]
     assert left_in(nuke_session, tmp_path) == before
+
+
+@pytest.mark.parametrize("way", ["raw", "log", "graded", "ocio"])
+def test_files_whose_pixels_are_not_the_pairs_are_noted_apart(collecting, nuke_session, nodes, folder, tmp_path, way):
+    """The engine measures flicker in the files that a pair names as its scan."""
+    scan = nodes[0]
+    dot = nuke_session.node("Dot", scan)
+    if way == "raw":
+        scan["raw"]._value, scan["colorspace"]._value = True, "Cineon"
+    elif way == "log":
+        scan["colorspace"]._value = "Cineon"
+    elif way == "graded":
+        dot = nuke_session.node("Expression", dot)
+    else:
+        nuke_session.root_node["colorManagement"]._value = "OCIO"
+        nuke_session.root_node["workingSpaceLUT"]._value = "scene_linear"
+    nuke_session.root_node["name"]._value = "/films/reel3.nk"
+    collecting.add_pair(folder, dot.fullName(), "Read2", 1001)
+    restoration = open_restoration(folder)
+    origin, file = restoration.pairs()[0].where_from, str(tmp_path / "scan" / "shot.1001.exr")
+    assert origin["nuke"]["scan_file"] == file and origin["nuke"]["script"] == "/films/reel3.nk"
+    assert origin.get("scan") == (file if way == "raw" else None)
+    assert restoration.sources[0]["element"] == ("scan" if way == "raw" else "scan, through Nuke")
+    assert restoration.sources[0]["path"] == str(tmp_path / "scan" / "shot.####.exr")
 
 
 def test_a_region_is_of_the_scan_and_of_a_reference_of_its_size(collecting, nuke_session, nodes, folder, save_frames):
@@ -369,6 +394,8 @@ def test_the_desk_takes_pairs_makes_restore_nodes_and_knows_the_scan(collecting,
     nuke_session.look(*nodes)
     assert desk.from_viewer(folder) == "Frame 1002 is pair 1 of reel3.wetgate."
     assert desk.scan_pattern() == nodes[0]["file"].value()
+    nodes[0]["colorspace"]._value = "Cineon"
+    assert desk.scan_pattern() == ""
     nuke_session.plugin_paths.append(str(ROOT / "gizmos"))
     name = desk.create_restore(folder + "/runs/001/model.onnx", folder)
     host = collecting.host
