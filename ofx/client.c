@@ -49,6 +49,7 @@ static struct {
     double started;        /* when that was */
     double no_start_until; /* a start that failed is not tried again before */
     wg_sentence no_start;
+    int64_t log_bytes;     /* of the server's log before the start */
 } shared = {.lock = WG_LOCK_FREE, .child = {-1}};
 
 static bool is_asked(wg_stop stop) { return stop.asked != NULL && stop.asked(stop.context); }
@@ -172,11 +173,20 @@ static wg_result greet(wg_link *link, const uint8_t token[WG_TOKEN_BYTES], doubl
     return result;
 }
 
-static wg_result no_start(const char *because, wg_sentence *why) {
-    char line[512];
-    wg_last_log_line(line, sizeof line);
+static int64_t log_bytes(void) {
+    char path[WG_PATH_ROOM];
+    wg_stamp stamp;
+    wg_log_path(path, sizeof path);
+    return wg_stamp_of(path, &stamp) ? stamp.bytes : 0;
+}
+
+/* Says why a start came to nothing, by the log where that has a word on it; under the lock. */
+static void say_no_start(const char *because, wg_sentence *why) {
+    char line[512] = "";
+    if (log_bytes() != shared.log_bytes) {
+        wg_last_log_line(line, sizeof line);
+    }
     wg_say(why, "The inference server %s%s%s", because, line[0] != 0 ? ". The last line of its log: " : ".", line);
-    return WG_FAILED;
 }
 
 /* Remembers for a while that no server can be started, so that not every frame waits for it; under the lock. */
@@ -198,10 +208,11 @@ static wg_result start_once(wg_sentence *why) {
             return WG_DONE;
         }
         shared.is_starting = false;
-        no_start("ended as soon as it was started", why);
+        say_no_start("ended as soon as it was started", why);
         return remember_no_start(why);
     }
     wg_child_forget(&shared.child);
+    shared.log_bytes = log_bytes();
     shared.is_starting = wg_start_server(&shared.child, why);
     shared.started = now;
     return shared.is_starting ? WG_DONE : remember_no_start(why);
@@ -243,8 +254,8 @@ static wg_result connect_link(wg_link *link, wg_stop stop, wg_sentence *why) {
             return WG_STOPPED;
         }
         if (wg_now() > deadline) {
-            no_start("did not answer within 20 s of being started", why);
             wg_acquire(&shared.lock);
+            say_no_start("did not answer within 20 s of being started", why);
             remember_no_start(why);
             wg_release(&shared.lock);
             return WG_FAILED;

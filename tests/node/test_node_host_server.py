@@ -80,6 +80,14 @@ def test_a_command_that_fails_is_a_sentence_with_the_logs_last_line(node, places
     )
 
 
+def test_what_an_earlier_server_had_to_tell_is_not_told(node, places, tmp_path, monkeypatch):
+    places.folder.mkdir(mode=0o700)
+    places.log.write_text("Ended after 10 minutes without requests.\n")
+    command(tmp_path, monkeypatch, "exit 3")
+    assert node.render(1).status == FAILED
+    assert node.message == "The inference server ended as soon as it was started."
+
+
 def test_after_a_failed_start_the_next_frame_does_not_wait_and_update_tries_again(node, places, tmp_path, monkeypatch):
     working = os.environ["WETGATE_COMMAND"]
     tries = tmp_path / "tries"
