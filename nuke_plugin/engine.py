@@ -1,7 +1,7 @@
 """The engine's processes: started, asked and stopped from inside a host application, which they never hold up.
 
 Everything here returns at once. What takes time happens in a thread, and its outcome is told by a callback, which
-``deliver`` brings to whatever thread the caller lives in: a Qt signal in the panel, a queue in tests.
+``deliver`` brings to whatever thread the caller lives in (see :class:`Calls`).
 
 Training itself is no child of the host: ``wetgate train --detach`` leaves a process of its own that is followed through
 the files of its run folder, so that the host may end and another may look on.
@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,26 @@ _PROTECTED = ("grain", "luma", "none")
 _NEEDED = ("Python", "Packages", "Training", "Models", "Images")
 """What of `wetgate doctor` must work for a training."""
 _KEPT_LINES = 20
+
+
+class Calls:
+    """Calls that threads have put here, waiting to be made by the thread that they are for: a ``deliver``."""
+
+    def __init__(self) -> None:
+        self._waiting: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+
+    def __call__(self, call: Callable[[], None]) -> None:
+        self._waiting.put(call)
+
+    def make(self, at_most_s: float) -> None:
+        """Make those that wait, oldest first, until none is left or that time has passed."""
+        end = time.monotonic() + at_most_s
+        while time.monotonic() < end:
+            try:
+                call = self._waiting.get_nowait()
+            except queue.Empty:
+                return
+            call()
 
 
 def _nothing(_: Any) -> None:

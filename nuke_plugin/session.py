@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Optional, Protocol
 
 from nuke_plugin import words
-from nuke_plugin.engine import Deliver, Engine, Health, Options, Task, Worker
+from nuke_plugin.engine import Calls, Engine, Health, Options, Task, Worker
 from nuke_plugin.standing import PairStanding, Reader, RunStanding, Standing, write_note
 from wetgate.errors import WetgateError
 from wetgate.files import make_folder, write_json
@@ -113,7 +113,7 @@ class Session:
     """One restoration at a time, for one window.
 
     Args:
-        deliver: how callbacks of threads reach the caller's own (see :mod:`nuke_plugin.engine`).
+        calls: where threads put their callbacks; whoever owns the session makes them, again and again.
         desk: the host application.
         engine: for tests; the installed one by default.
         memory: the file that remembers which restorations were open; None for the user's own.
@@ -121,14 +121,15 @@ class Session:
 
     def __init__(
         self,
-        deliver: Deliver,
+        calls: Calls,
         *,
         desk: Optional[Desk] = None,
         engine: Optional[Engine] = None,
         memory: Optional[Path] = None,
     ) -> None:
         self.desk: Desk = NoDesk() if desk is None else desk
-        self.engine = Engine(deliver) if engine is None else engine
+        self.calls = calls
+        self.engine = Engine(calls) if engine is None else engine
         self.standing = Standing()
         self.health: Optional[Health] = None
         self.notice = ""
@@ -142,7 +143,7 @@ class Session:
         self.set_up: tuple[str, ...] = ()
         self._tasks: dict[str, Task] = {}
         self._listeners: list[Callable[[], None]] = []
-        self._worker = Worker(deliver)
+        self._worker = Worker(calls)
         self._reader: Optional[Reader] = None
         self._reading = False
         self._tried: frozenset[int] = frozenset()

@@ -2,39 +2,43 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Optional
+from typing import Optional
 
-from nuke_plugin.engine import Worker
-from nuke_plugin.panel.qt import Qt, QtCore, QtGui, Signal
+from nuke_plugin.engine import Calls, Deliver, Worker
+from nuke_plugin.panel.qt import QtCore, QtGui
 from nuke_plugin.standing import Picture
 
 _KEPT_BYTES = 128 << 20
+_EVERY_MS = 15
+_AT_ONCE_S = 0.01
 
 
-class Delivery(QtCore.QObject):
-    """What :mod:`nuke_plugin.engine` calls ``deliver``: has calls made in the thread that this object was made in."""
+class Pump(QtCore.QObject):
+    """Has the calls of threads made in Qt's main thread, as long as its parent lives.
 
-    _called = Signal(object)
+    No thread knows this object, nor any other of Qt's: one that Qt destroys while a thread uses it, or that a thread
+    is the last to let go, takes the host down.
+    """
 
-    def __init__(self, parent: Optional[QtCore.QObject] = None) -> None:
+    def __init__(self, calls: Calls, parent: QtCore.QObject) -> None:
         super().__init__(parent)
-        self._called.connect(self._make, Qt.ConnectionType.QueuedConnection)
+        self._calls = calls
+        self._timer = QtCore.QTimer(self)
+        self._timer.setInterval(_EVERY_MS)
+        self._timer.timeout.connect(self._make)
+        self._timer.start()
 
-    def __call__(self, call: Callable[[], None]) -> None:
-        with contextlib.suppress(RuntimeError):  # the window went; its threads come later
-            self._called.emit(call)
-
-    def _make(self, call: Any) -> None:
-        call()
+    def _make(self) -> None:
+        """Make what has come; where that takes long, the rest comes after Qt has done its own work."""
+        self._calls.make(_AT_ONCE_S)
 
 
 class Pictures:
     """Reads PNGs off the main thread and keeps those that were looked at last."""
 
-    def __init__(self, deliver: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(self, deliver: Deliver) -> None:
         self._worker = Worker(deliver)
         self._kept: OrderedDict[Picture, QtGui.QImage] = OrderedDict()
         self._wanted: dict[Picture, list[Callable[[], None]]] = {}

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Optional
 
 from nuke_plugin import words
+from nuke_plugin.engine import Calls
 from nuke_plugin.panel import theme
-from nuke_plugin.panel.delivery import Delivery, Pictures
+from nuke_plugin.panel.delivery import Pictures, Pump
 from nuke_plugin.panel.first_steps import InstallPage, OpenPage
 from nuke_plugin.panel.pairs import PairList, PairPage
 from nuke_plugin.panel.qt import QShortcut, Qt, QtCore, QtGui, QtWidgets, em, tracked
@@ -54,12 +55,12 @@ class Panel(QtWidgets.QWidget):
         super().__init__(parent)
         self.setObjectName("WetgatePanel")
         self.setWindowTitle("Wetgate")
-        self._delivery = Delivery(self)
         self._folder: Optional[Path] = None
         self._asked_for_new = False
         self._listed: tuple[Path, ...] = ()
-        self.session = session if session is not None else Session(self._delivery, desk=desk)
-        self.pictures = Pictures(self._delivery)
+        self.session = session if session is not None else Session(Calls(), desk=desk)
+        self.pictures = Pictures(self.session.calls)
+        Pump(self.session.calls, self)
         self._build()
         self.setStyleSheet(theme.sheet(self.palette()))
         self.session.listen(self.refresh)

@@ -12,9 +12,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import pytest
 
-from nuke_plugin.engine import Engine
+from nuke_plugin.engine import Calls, Engine
 from nuke_plugin.panel import theme
-from nuke_plugin.panel.delivery import Delivery
 from nuke_plugin.panel.qt import QtCore, QtWidgets
 from nuke_plugin.panel.window import Panel
 from nuke_plugin.session import NoDesk, Session
@@ -96,15 +95,14 @@ def make_panel(application, tmp_path):
     opened = []
 
     def make(folder=None, *, command=STANDIN, desk=None, size=(1100, 720)) -> Panel:
-        deliver = Delivery()
+        calls = Calls()
         session = Session(
-            deliver,
+            calls,
             desk=NoDesk() if desk is None else desk,
-            engine=Engine(deliver, command),
+            engine=Engine(calls, command),
             memory=tmp_path / "config" / "panel.json",
         )
         panel = Panel(session=session, folder=folder)
-        panel.keep = deliver
         panel.resize(*size)
         panel.show()
         opened.append(panel)

@@ -17,9 +17,8 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).res
 
 from panel_stage import add_pair, add_run, new_restoration  # noqa: E402
 
-from nuke_plugin.engine import Engine, Health  # noqa: E402
+from nuke_plugin.engine import Calls, Engine, Health  # noqa: E402
 from nuke_plugin.panel import theme  # noqa: E402
-from nuke_plugin.panel.delivery import Delivery  # noqa: E402
 from nuke_plugin.panel.qt import QtCore, QtWidgets  # noqa: E402
 from nuke_plugin.panel.window import Panel  # noqa: E402
 from nuke_plugin.session import Session, Suggestion  # noqa: E402
@@ -59,8 +58,8 @@ class Photographer:
         theme.use_without_host(self.application)
 
     def take(self, name, restoration=None, arrange=lambda panel: None, *, size=WIDE, health="ready") -> None:
-        deliver = Delivery()
-        session = Session(deliver, desk=Desk(), engine=Engine(deliver, ["nothing"]), memory=self.folder / "panel.json")
+        calls = Calls()
+        session = Session(calls, desk=Desk(), engine=Engine(calls, ["nothing"]), memory=self.folder / "panel.json")
         session.engine.prepare = lambda *_: None
         panel = Panel(session=session, folder=restoration)
         panel.resize(*size)

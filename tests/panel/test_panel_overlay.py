@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from nuke_plugin.engine import Calls
 from nuke_plugin.panel import theme
 from nuke_plugin.panel.curves import Curves, _Axes, _thinned
-from nuke_plugin.panel.delivery import Delivery, Pictures
+from nuke_plugin.panel.delivery import Pictures, Pump
 from nuke_plugin.panel.overlay import Overlay
 from nuke_plugin.panel.qt import Qt, QtCore, QtGui
 from nuke_plugin.standing import Picture, Point, RunStanding, stamp_of
@@ -34,9 +35,10 @@ def layers(application, tmp_path):
 
 @pytest.fixture
 def overlay(application, layers, until):
-    deliver = Delivery()
-    pictures = Pictures(deliver)
+    calls = Calls()
+    pictures = Pictures(calls)
     widget = Overlay(pictures)
+    Pump(calls, widget)
     widget.resize(400, 300)
     widget.show()
     widget.show_layers(*layers, "nothing")
@@ -128,8 +130,9 @@ def test_a_file_that_is_no_picture_is_no_picture(overlay, tmp_path, until):
 
 def test_many_pictures_are_not_all_kept(application, tmp_path, until, monkeypatch):
     monkeypatch.setattr("nuke_plugin.panel.delivery._KEPT_BYTES", 100_000)
-    deliver = Delivery()
-    pictures = Pictures(deliver)
+    calls = Calls()
+    pictures = Pictures(calls)
+    pump = Pump(calls, application)
     ready = []
     for number in range(6):
         image = QtGui.QImage(100, 100, QtGui.QImage.Format.Format_RGB32)
@@ -140,6 +143,7 @@ def test_many_pictures_are_not_all_kept(application, tmp_path, until, monkeypatc
     until(lambda: len(ready) == 6)
     assert len(pictures._kept) == 2  # 40 kB each
     pictures.close()
+    pump.deleteLater()
 
 
 # Curves
