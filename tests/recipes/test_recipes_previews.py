@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 
 import numpy as np
@@ -116,6 +117,37 @@ def test_another_choice_is_drawn_at_once_without_a_new_model(reel):
     first_of_2 = next(models for number, models in seen if number == 2)
     assert any(number == 1 and models == first_of_2 for number, models in seen)  # the model of pair 1's drawing
     assert 3 in {number for number, _ in seen}
+
+
+def test_another_choice_is_drawn_while_it_is_paused(reel):
+    watcher = []
+
+    def until(condition):
+        give_up = time.monotonic() + 60
+        while not condition() and time.monotonic() < give_up:
+            time.sleep(0.01)
+        return condition()
+
+    def watch(run):
+        try:
+            assert until(lambda: run.status().get("state") == "paused")
+            run.choose_preview(pair=3)
+            drawn_in_pause.append(until(lambda: named(run, "preview")) and run.status()["state"] == "paused")
+        finally:
+            run.send("resume")
+
+    def follow(run, status):
+        if status.get("step") and not watcher:
+            run.send("pause")
+            watcher.append(threading.Thread(target=watch, args=[run]))
+            watcher[0].start()
+
+    drawn_in_pause = []
+    result, run = start(reel, follow=follow, steps=400)
+    watcher[0].join()
+    assert drawn_in_pause == [True]
+    assert named(run, "preview")[0]["pair"] == 3
+    assert result["state"] == "finished"
 
 
 def test_a_choice_can_be_taken_back(reel):

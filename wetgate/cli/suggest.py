@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -60,10 +61,10 @@ def run(arguments: Namespace) -> dict[str, Any]:
         curves = _curves(scan, restoration.encoding, arguments) if steady else {}
         numbers = scan.frames[every // 2 :: every]
         frames = {}
-        with Progress(len(numbers), "frames", quiet=arguments.json) as progress:
-            for done, number in enumerate(numbers, 1):
-                seen = colours_of(scan.read(number).pixels, restoration.encoding)
-                frames[number] = steadied(seen, curves.get(number, STILL))
+        with Progress(len(numbers), "frames", quiet=arguments.json) as progress, ThreadPoolExecutor(2) as readers:
+            seen = readers.map(lambda number: colours_of(scan.read(number).pixels, restoration.encoding), numbers)
+            for done, (number, colours) in enumerate(zip(numbers, seen, strict=True), 1):
+                frames[number] = steadied(colours, curves.get(number, STILL))
                 progress.update(done, "colours")
         shown = [_colours_of_pair(pair, restoration, scan, curves if steady else None) for pair in pairs]
     found = support(frames, shown, shots, arguments.count, every)
