@@ -19,7 +19,7 @@ from typing import Any, Optional
 from nuke_plugin import host
 from wetgate.errors import WetgateError
 from wetgate.files import sentence_for
-from wetgate.project import PairDraft, Restoration, create_restoration, open_restoration
+from wetgate.project import ENCODINGS, RECIPES, PairDraft, Restoration, create_restoration, open_restoration
 
 RECIPE, ENCODING = "color", "linear"
 """Of a new restoration where the artist has not said otherwise: Nuke's own pictures are scene-linear."""
@@ -90,16 +90,17 @@ def add_pairs(
     """
     there = _open(folder, recipe, encoding)
     encoding = there.encoding if there else encoding or ENCODING
+    before = there.pairs() if there else []
     nodes = {"scan": scan, "reference": reference, **({"mask": mask} if mask else {})}
     regions = _check(nodes, frames, region)
     notes = [note for role in ("scan", "reference") for note in _coding_note(nodes[role], encoding)]
     with _scratch() as scratch:
         _render(nodes, frames, regions, view, scratch)
         restoration = there or create_restoration(folder, recipe or RECIPE, encoding)
-        again = {pair.frame for pair in restoration.pairs() if pair.region == region} & set(frames)
         origins = {frame: _where_from(nodes, frame, view, encoding) for frame in frames}
         numbers = _move_in(restoration, nodes, frames, region, origins, scratch)
     _note_sources(restoration, nodes)
+    again = {pair.frame for pair in before if pair.region == region} & set(frames)
     if again:
         notes.append(f"Frame {min(again)} has a pair from before; it now counts twice.")
     return Added(restoration.folder, numbers, tuple(sorted(frames)), tuple(notes))
@@ -155,10 +156,10 @@ def add_from_viewer(folder: str, *, recipe: str = "", encoding: str = "") -> Add
     if looked is None:
         raise WetgateError("There is no Viewer: look at the scan as its A, and at the reference as its B.")
     scan, reference = looked.scan, looked.reference
-    if reference is None or reference == scan:
-        reference = host.choose_node(f"Which node is the reference: {scan or 'the scan'} as it should look?")
     if scan is None:
-        scan = host.choose_node(f"Which node is the scan that {reference} is the reference of?")
+        scan = host.choose_node(f"Which node is the scan that {reference or 'a reference'} belongs to?")
+    if scan is not None and reference in (None, scan):
+        reference = host.choose_node(f"Which node is the reference: {scan} as it should look?")
     if scan is None or reference is None:
         raise host.Cancelled
     added = add_pair(
@@ -203,7 +204,6 @@ def _add(node: str, frames: Sequence[int]) -> None:
     if scan is None or reference is None:
         missing = "Scan" if scan is None else "Reference"
         raise WetgateError(f"{node} has nothing at its input {missing}: connect the node of these pictures.")
-    looked = host.viewer()
     added = add_pairs(
         _folder_of(node) or _ask_for_folder(node),
         scan,
@@ -211,7 +211,7 @@ def _add(node: str, frames: Sequence[int]) -> None:
         frames,
         region=_region_of(node, scan),
         mask=mask,
-        view=str(host.knob(node, "view") or "") or (looked.view if looked else ""),
+        view=str(host.knob(node, "view") or "") or host.current_view(),
         recipe=str(host.knob(node, "recipe")),
         encoding=str(host.knob(node, "encoding")),
     )
@@ -275,6 +275,9 @@ def _open(folder: str, recipe: str, encoding: str) -> Optional[Restoration]:
     if not folder or not path.is_absolute():
         raise WetgateError(f"'{folder}' is not a folder's whole path: choose where the restoration is, or shall be.")
     if not (path / "restoration.json").exists():
+        for name, wanted, known in (("encoding", encoding, ENCODINGS), ("recipe", recipe, RECIPES)):
+            if wanted and wanted not in known:
+                raise WetgateError(f"There is no {name} {wanted}: choose one of {', '.join(known)}.")
         _require_place(path)
         return None
     restoration = open_restoration(folder)

@@ -8,6 +8,7 @@ of the full-resolution picture, although Nuke counts from the bottom. To be call
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -104,6 +105,12 @@ def viewer() -> Optional[Looked]:
         roi = node.roi()
         region = None if not roi else _from_top(roi, picture_size(_name(shown)))
     return Looked(_name_or_none(scan), _name_or_none(reference), current_frame(), str(window.view()), region)
+
+
+def current_view() -> str:
+    """The view that the Viewer shows; without a Viewer the first one."""
+    window = nuke.activeViewer()
+    return str(window.view()) if window else views()[0]
 
 
 def selected() -> list[str]:
@@ -222,7 +229,7 @@ def write_frames(
         # The bounding box becomes the picture's; "crop" would draw a black line around it.
         _set(crop, box=box, reformat=True, intersect=False, crop=False)
         write.setInput(0, crop)
-        _set(write, file=pattern.replace("\\", "/"), file_type="exr")  # the format's own knobs appear by this
+        _set(write, file=as_text(pattern), file_type="exr")  # the format's own knobs appear by this
         _set(write, channels="rgb", datatype="32 bit float", compression="Zip (1 scanline)", raw=True, autocrop=False)
         _set(write, views=view)  # an EXR takes all views that its Write has
         for done, frame in enumerate(frames):
@@ -280,7 +287,7 @@ def create_restore(model: str, *, above: Optional[str] = None) -> str:
     """Make a WetgateRestore node with its model set, below ``above`` or the selection; return its name."""
     with _undo_step("Wetgate restore"):
         node = _create("WetgateRestore", above, shown=True)
-        _set(node, model=model.replace("\\", "/"))
+        _set(node, model=as_text(model))
         return _name(node)
 
 
@@ -297,7 +304,7 @@ def create_read(pattern: str, first: int, last: int, colourspace: str = "") -> s
         for node in nuke.selectedNodes():
             node.setSelected(False)
         read = _create("Read")
-        _set(read, file=pattern.replace("\\", "/"), first=first, last=last, origfirst=first, origlast=last)
+        _set(read, file=as_text(pattern), first=first, last=last, origfirst=first, origlast=last)
         if colourspace:
             _set(read, **({"raw": True} if colourspace == "raw" else {"colorspace": colourspace}))
         return _name(read)
@@ -457,6 +464,11 @@ def path(node: str, name: str) -> str:
     if isinstance(found, nuke.Link_Knob):
         found = found.getLinkedKnob()
     return str((found.evaluate() if isinstance(found, nuke.EvalString_Knob) else found.value()) or "")
+
+
+def as_text(path: str) -> str:
+    """A path as a knob holds it: with forward slashes, and nothing in it for Tcl, which knows ``[`` and ``$``."""
+    return re.sub(r"([\[$])", r"\\\1", path.replace("\\", "/"))
 
 
 def set_quietly(node: str, **values: object) -> None:

@@ -508,7 +508,7 @@ def make_modules(session: Session) -> dict[str, types.ModuleType]:
     @face(nuke)
     def filename(node: Node, what: int = 0) -> str | None:
         file = node.knob("file")
-        return None if file is None else file.value() or None
+        return None if file is None else file.evaluate() or None
 
     @face(nuke)
     def execute(

@@ -112,7 +112,11 @@ class String_Knob(Knob):
 
 class EvalString_Knob(String_Knob):
     def evaluate(self) -> str:
-        return str(self.value())
+        """What Tcl makes of it; commands and variables would be the script's, of which there are none here."""
+        text = str(self.value())
+        if re.search(r"(?<!\\)[\[$]", text):
+            raise RuntimeError(f"{self._name}: Tcl cannot evaluate {text}")
+        return re.sub(r"\\(.)", r"\1", text)
 
 
 class Multiline_Eval_String_Knob(EvalString_Knob):
@@ -120,8 +124,7 @@ class Multiline_Eval_String_Knob(EvalString_Knob):
 
 
 class File_Knob(EvalString_Knob):
-    def getEvaluatedValue(self) -> str:
-        return str(self._value)
+    pass
 
 
 class Text_Knob(String_Knob):

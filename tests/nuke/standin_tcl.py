@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 TCLSH = shutil.which("tclsh") or shutil.which("tclsh8.6")
 PROGRAM = Path(__file__).with_name("standin.tcl")
 GROUPS = ("Group", "Gizmo", "LiveGroup")
@@ -46,7 +48,8 @@ def load(path: str | Path, classes: Iterable[str] = ()) -> list[NodeText]:
     Raises:
         Damaged: it is not whole, or holds what is no Nuke.
     """
-    assert TCLSH is not None, "there is no tclsh on this machine"
+    if TCLSH is None:
+        pytest.skip("NO TCLSH ON THIS MACHINE: what needs a gizmo is not tested")
     text = Path(path).read_bytes()
     done = subprocess.run([TCLSH, PROGRAM, *classes], input=text, capture_output=True, check=False, timeout=60)
     if done.returncode:

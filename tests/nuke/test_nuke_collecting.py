@@ -200,12 +200,25 @@ def test_what_does_not_fit_is_a_sentence(collecting, nuke_session, nodes, folder
         (("Read1", "Read2", 1001, {"mask": "Read3"}), "The mask Read3 is 32 x 24 pixels but the scan Read1 is 64 x 48"),
         (("Read1", "Read2", 1001, {"region": (60, 0, 10, 10)}), "reaches outside Read1, which is 64 x 48"),
         (("Read1", "Read2", 1001, {"view": "left"}), "The script has no view left"),
-        (("Read1", "Read2", 1001, {"encoding": "srgb"}), "There is no encoding 'srgb'"),
+        (
+            ("Read1", "Read2", 1001, {"encoding": "srgb"}),
+            "There is no encoding srgb: choose one of display, linear, log",
+        ),
+        (("Read1", "Read2", 1001, {"recipe": "colour"}), "There is no recipe colour: choose one of color"),
     ):
         scan, reference, frame, choices = arguments
         with pytest.raises(WetgateError, match=sentence):
             collecting.add_pair(folder, scan, reference, frame, **choices)
-    assert not Path(folder).exists()
+    assert nuke_session.rendered == [] and not Path(folder).exists()
+
+
+def test_a_damaged_restoration_is_a_sentence_before_anything_is_rendered(collecting, nuke_session, nodes, folder):
+    collecting.add_pair(folder, "Read1", "Read2", 1001)
+    open_restoration(folder).pairs()[0].scan.unlink()
+    nuke_session.rendered.clear()
+    with pytest.raises(WetgateError, match=r"scan\.exr is missing"):
+        collecting.add_pair(folder, "Read1", "Read2", 1002)
+    assert nuke_session.rendered == []
 
 
 def test_a_still_and_what_comes_from_no_file_go_with_any_frame(collecting, nuke_session, nodes, folder, save_frames):
@@ -278,7 +291,7 @@ def test_one_input_only_asks_for_the_other(collecting, nuke_session, nodes, fold
         collecting.add_from_viewer(folder)
     assert nuke_session.said == [
         "Which node is the reference: Read1 as it should look?",
-        "Which node is the scan that Read2 is the reference of?",
+        "Which node is the scan that Read2 belongs to?",
         "Which node is the reference: Read1 as it should look?",
     ]
     assert [pair.where_from["nuke"]["reference_node"] for pair in open_restoration(folder).pairs()] == ["Read2"] * 2
@@ -362,6 +375,12 @@ def test_what_goes_wrong_is_told(collecting, nuke_session, pairs_node, folder, b
     pairs_node[button].execute()
     assert len(nuke_session.said) == 1 and nuke_session.said[0].startswith(sentence)
     assert not Path(folder).exists()
+
+
+def test_a_region_of_interest_that_is_not_asked_for_does_not_matter(collecting, nuke_session, pairs_node, folder):
+    nuke_session.look(pairs_node, roi=(900, 900, 950, 950))
+    pairs_node["add"].execute()
+    assert len(open_restoration(folder).pairs()) == 1 and nuke_session.said == []
 
 
 def test_an_input_without_a_node_is_told(collecting, nuke_session, pairs_node):
