@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import threading
 from collections.abc import Callable
 
@@ -75,8 +76,9 @@ def _forward_slashes(node: str) -> None:
     """Scripts that set the knobs by themselves may have written paths as Windows does; to Nuke that is no path."""
     for name in ("model", "curves", "restoration", "output"):
         value = str(host.knob(node, name) or "")
-        if "\\" in value:
-            host.set_quietly(node, **{name: value.replace("\\", "/")})
+        mended = re.sub(r"\\(?![\[$])", "/", value)  # a backslash before these keeps Tcl away from them
+        if mended != value:
+            host.set_quietly(node, **{name: mended})
 
 
 UPGRADES: tuple[Callable[[str], None], ...] = (_forward_slashes,)
@@ -157,7 +159,7 @@ def _arrived(node: str, restoration: str, model: Model) -> None:
         _follow(node)
         return
     if host.path(node, "model") != model.path.replace("\\", "/"):
-        host.set_quietly(node, model=model.path.replace("\\", "/"))
+        host.set_quietly(node, model=host.as_text(model.path))
         _read_card(node)
     # The server compares the file's state; a number that was never used before makes Nuke ask it again.
     host.set_quietly(node, revision=int(str(host.knob(node, "revision") or 0)) + 1)

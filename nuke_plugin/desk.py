@@ -26,7 +26,7 @@ class NukeDesk:
         looked = host.viewer()
         scan = looked.scan if looked else None
         name = host.create_restore(model, above=scan)
-        host.set_knob(name, "restoration", folder.replace("\\", "/"))
+        host.set_knob(name, "restoration", host.as_text(folder))
         return name
 
     def scan_pattern(self) -> str:

@@ -48,7 +48,7 @@ def _restored(ofx: Host, node: Node, frame: int, view: str, scale: int) -> Pictu
         if isinstance(knob, knobs.Enumeration_Knob):
             values[name] = int(knob.getValue())
         elif name in ofx.contexts["General"].parameters and not isinstance(knob, knobs.PyScript_Knob):
-            values[name] = knob.value()
+            values[name] = knob.evaluate() if isinstance(knob, knobs.EvalString_Knob) else knob.value()
     frames = {number: _from_top(picture) for number, picture in sources.items()}
     effect = ofx.node(
         "General",

@@ -99,6 +99,18 @@ def test_frames_are_written_at_full_resolution_in_the_viewers_view(started, rend
     assert read_exr(tmp_path / "restored" / "WetgateRestore1.1001.exr").shape == (48, 64, 3)
 
 
+def test_folders_with_what_tcl_would_evaluate(started, save_scan, render, node, save_model, applying, tmp_path):
+    folder = "[4K] $reel"
+    host = importlib.import_module("nuke_plugin.host")
+    scan = started.node("Read", file=host.as_text(save_scan(range(1, 3), folder=folder)), first=1, last=2)
+    node.setInput(0, scan)
+    node["model"].setValue(host.as_text(str(save_model(f"{folder}/model.onnx"))))
+    assert render() == "Done; it is in Read3."
+    made = read_exr(tmp_path / folder / "restored" / "WetgateRestore1.0002.exr")
+    np.testing.assert_array_equal(made, picture_of(node, 2)[::-1])
+    np.testing.assert_array_equal(started.root_node.node("Read3")._picture(2, "main", 1).pixels[::-1, :, :3], made)
+
+
 # Giving up
 
 

@@ -104,6 +104,13 @@ def test_the_next_run_takes_over_once_it_has_a_model(followed, wait, save_model,
     wait(lambda: followed["model"].value() == str(expected))
 
 
+def test_a_folder_with_what_tcl_would_evaluate_is_followed(followed, wait, save_model, tmp_path):
+    save_model("[4K] $reel.wetgate/runs/001/model.onnx", gain=0.25)
+    followed["restoration"].setValue(str(tmp_path / "\\[4K] \\$reel.wetgate"))
+    wait(lambda: "4K" in followed["model"].value())
+    np.testing.assert_array_equal(picture_of(followed), pixels_of(1003) * np.float32(0.25))
+
+
 def test_what_is_followed_may_be_another_restoration(followed, wait, save_model, tmp_path):
     expected = save_model("other.wetgate/runs/001/model.onnx")
     followed["restoration"].setValue(str(tmp_path / "other.wetgate"))
