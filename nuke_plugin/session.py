@@ -242,10 +242,9 @@ class Session:
         before, self.standing = self.standing, standing
         if before.recipe == "" and standing.recipe:
             self.options = _options(standing.settings.get(_SETTING))
-        if standing != before:
-            if self.pair is None:
-                self.chosen = standing.pairs[0].number if standing.pairs else None
-            self._draw_what_is_missing()
+        if standing != before and self.pair is None:
+            self.chosen = standing.pairs[0].number if standing.pairs else None
+        self._draw_what_is_missing()
         awaited = self._awaited
         if awaited and (standing.latest is None or standing.latest.at_work or time.monotonic() > awaited):
             self._awaited = 0.0

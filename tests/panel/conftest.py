@@ -72,13 +72,13 @@ def application():
 
 @pytest.fixture
 def until(application):
-    """Handle events until a condition holds; fail after a minute."""
+    """Handle events until a condition holds; fail after a minute, by custom."""
 
-    def wait(condition, what: str = "") -> None:
-        give_up = time.monotonic() + PATIENCE_S
+    def wait(condition, what: str = "", *, patience_s: float = PATIENCE_S) -> None:
+        give_up = time.monotonic() + patience_s
         while not condition():
             application.processEvents(QtCore.QEventLoop.ProcessEventsFlag.AllEvents, 50)
-            assert time.monotonic() < give_up, what or "it did not happen within a minute"
+            assert time.monotonic() < give_up, what or f"it did not happen within {patience_s:.0f} s"
             time.sleep(0.002)
 
     return wait
