@@ -226,14 +226,14 @@ def _frames_of(node: str) -> list[int]:
 
 
 def _folder_of(node: str) -> str:
-    return str(host.knob(node, "folder") or "").strip()
+    return host.path(node, "folder").strip()
 
 
 def _ask_for_folder(node: str) -> str:
     chosen = host.choose_folder("Where is the restoration, or where shall it be?")
     if not chosen:
         raise host.Cancelled
-    host.set_knob(node, "folder", chosen)
+    host.set_knob(node, "folder", host.as_text(chosen))
     return chosen
 
 

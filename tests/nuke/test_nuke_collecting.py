@@ -393,11 +393,13 @@ def test_an_input_without_a_node_is_told(collecting, nuke_session, pairs_node):
 
 def test_a_node_without_a_folder_asks_for_one_and_keeps_it(collecting, nuke_session, pairs_node, folder):
     pairs_node["folder"]._value = ""
-    nuke_session.answers = [None, folder]
+    folder = f"{folder}[v2] $5"  # which is Tcl to Nuke
+    nuke_session.answers = [None, folder + "/"]
     pairs_node["add"].execute()
     assert pairs_node["status"].value() == "Cancelled; nothing was added." and not Path(folder).exists()
-    pairs_node["add"].execute()
-    assert pairs_node["folder"].value() == folder and len(open_restoration(folder).pairs()) == 1
+    for _ in range(2):  # asked once only
+        pairs_node["add"].execute()
+    assert pairs_node["folder"].evaluate() == folder and len(open_restoration(folder).pairs()) == 2
 
 
 def test_the_scan_passes_through(collecting, nuke_session, pairs_node):

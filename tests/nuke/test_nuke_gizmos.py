@@ -132,7 +132,7 @@ def test_knobs_that_collecting_speaks_of_are_the_gizmos(session):
     named = set()
     for call in ast.walk(tree):
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
-            if call.func.attr in ("knob", "set_knob"):
+            if call.func.attr in ("knob", "set_knob", "path"):
                 named |= {word.value for word in call.args[1:2] if isinstance(word, ast.Constant)}
             if call.func.attr == "set_quietly":
                 named |= {keyword.arg for keyword in call.keywords}
