@@ -1,8 +1,9 @@
-"""A node's frames restored in the background: out of the graph, through the inference server, back as a Read.
+"""A node's frames restored in the background: through the inference server, and back as a Read.
 
-Frames leave the graph in Nuke's main thread, under a progress window, for Nuke gives them nowhere else; what takes
-long, the model, works in a thread while the artist goes on. The written frames lie beside the results and go with the
-job, whatever becomes of it.
+Where the scan is a Read that leaves its files as they are, the server takes these, and Nuke has nothing to do. Others
+leave the graph first, in Nuke's main thread and under a progress window, for Nuke gives them nowhere else; the written
+frames lie beside the results and go with the job, whatever becomes of it. What takes long, the model, works while the
+artist goes on.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
@@ -129,29 +130,36 @@ class Job:
     # In Nuke's main thread
 
     def _write(self, model: Model) -> None:
-        """Write the scan's frames, those around them that the model looks at, and the mask's."""
+        """Have files of the scan's frames, those around them that the model looks at, and the mask's."""
         order = self._order
         first, last = host.frame_range(order.scan)
         before = range(max(first, order.first - model.radius), order.first)
         after = range(order.last + 1, min(last, order.last + model.radius) + 1)
-        self._folder = Path(tempfile.mkdtemp(prefix=_prefix(os.getpid()), dir=os.path.dirname(order.output)))
+        around = [*before, *order.frames, *after]
         with contextlib.ExitStack() as there:
-            wanted = [(order.scan, "scan", [*before, *order.frames, *after])]
+            self._files["scan"] = host.files_of(order.scan, around, order.view)
+            wanted = {} if self._files["scan"] else {"scan": (order.scan, around)}
             if order.mask:
-                wanted.append((there.enter_context(host.matte(order.mask)), "mask", list(order.frames)))
-            window = there.enter_context(host.progress("Wetgate: frames for the restoration"))
-            total, written = sum(len(frames) for _, _, frames in wanted), 0
-            for node, name, frames in wanted:
+                wanted["mask"] = (there.enter_context(host.matte(order.mask)), list(order.frames))
+            if wanted:
+                self._render(wanted)
+        self._say("The server is restoring.")
+        self._in_thread(self._restore)
+
+    def _render(self, wanted: Mapping[str, tuple[str, Sequence[int]]]) -> None:
+        """Write frames of nodes; the names are those of their files."""
+        self._folder = Path(tempfile.mkdtemp(prefix=_prefix(os.getpid()), dir=os.path.dirname(self._order.output)))
+        total, written = sum(len(frames) for _, frames in wanted.values()), 0
+        with host.progress("Wetgate: frames for the restoration") as window:
+            for name, (node, frames) in wanted.items():
                 pattern = str(self._folder / f"{name}.####.exr")
 
                 def follow(done: int, of: int, text: str, already: int = written) -> bool:
                     return window.update((already + done) / total, text) or self._cancelled.is_set()
 
-                host.write_frames(node, frames, pattern, view=order.view, follow=follow)
+                host.write_frames(node, frames, pattern, view=self._order.view, follow=follow)
                 self._files[name] = {frame: frame_name(pattern, frame) for frame in frames}
                 written += len(frames)
-        self._say("The server is restoring.")
-        self._in_thread(self._restore)
 
     def _read(self, made: list[int]) -> None:
         if not made:

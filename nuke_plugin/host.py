@@ -8,10 +8,11 @@ of the full-resolution picture, although Nuke counts from the bottom. To be call
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -475,6 +476,12 @@ def set_quietly(node: str, **values: object) -> None:
     """Set knobs that tell the artist something: not on the undo list, and the script is as saved as before."""
     with _untouched():
         _set(_node(node), **values)
+
+
+def files_of(node: str, frames: Iterable[int], view: str = "") -> dict[int, str]:
+    """The files whose pixels are a node's own, by frame; empty unless every frame has one."""
+    files = {frame: frame_file(node, frame, view) for frame in frames} if is_as_in_files(node) else {}
+    return files if all(os.path.isfile(file) for file in files.values()) else {}
 
 
 @contextlib.contextmanager

@@ -14,6 +14,8 @@ from wetgate.cli.main import main
 
 @pytest.fixture
 def node(restore_node, save_model):
+    """Below a Read that converts its files, so that frames must leave the graph."""
+    restore_node.input(0)["colorspace"]._value = "sRGB"
     restore_node["model"].setValue(str(save_model(gain=0.5, radius=1)))
     restore_node["device"].setValue("cpu")
     return restore_node
@@ -57,6 +59,20 @@ def test_the_result_is_a_read_of_raw_frames_with_the_nodes_pixels(started, rende
     for frame in (1002, 1004):  # their neighbours lie outside the range
         np.testing.assert_array_equal(read._picture(frame, "main", 1).pixels[..., :3], picture_of(node, frame))
     assert started.undo_list == [*before, "Wetgate read"]
+
+
+@pytest.mark.parametrize("with_mask", [False, True])
+def test_a_scan_that_is_as_in_its_files_is_not_written_again(started, render, node, tmp_path, with_mask):
+    node.input(0)["colorspace"]._value = "linear"
+    node["first"].setValue(1003)
+    node["last"].setValue(1004)
+    if with_mask:
+        node.setInput(1, started.node("Constant", color=(0, 0, 0, 1)))
+    assert render() == "Done; it is in Read2."
+    assert started.rendered == ([(1003, "main", 1), (1004, "main", 1)] if with_mask else [])
+    assert bool(started.progress) == with_mask
+    made = read_exr(tmp_path / "restored" / "WetgateRestore1.1003.exr")
+    np.testing.assert_array_equal(made, picture_of(node, 1003)[::-1])
 
 
 def picture_of(node, frame):
