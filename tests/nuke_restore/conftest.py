@@ -7,6 +7,7 @@ import runpy
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -57,6 +58,9 @@ def places(monkeypatch: pytest.MonkeyPatch) -> Iterator[Places]:
     monkeypatch.setenv(VARIABLE, str(folder / "run"))
     monkeypatch.setenv("WETGATE_COMMAND", str(command))
     yield Places(folder / "run")
+    for thread in threading.enumerate():
+        if thread.name in ("wetgate-card", "wetgate-background"):
+            thread.join(PATIENCE_S)  # it may be about to start a server
     try:
         with connect(start=False, patience_s=5.0) as client:
             client.stop()
