@@ -31,6 +31,8 @@ ROOT = Path(__file__).resolve().parent
 WINDOWS = os.name == "nt"
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 """The Pythons that every pinned package has wheels for, the one tested most first."""
+OLD_HOST_PYTHONS = ("3.10",)
+"""Of Nuke 15, the last with PySide2: the panel's tests run there, too."""
 CUDA_FLOOR = 13000
 """What the pinned PyTorch and ONNX Runtime are built for, in the units of cuDriverGetVersion."""
 
@@ -104,9 +106,23 @@ def run_tests(options: argparse.Namespace, passed_on: List[str]) -> int:
             failed.append(name)
     say("pytest ...")
     code = subprocess.call([python, "-m", "pytest", *passed_on], env=clean_environment())
+    if not passed_on or any("tests/panel" in word for word in passed_on):
+        code = test_in_old_host(python, passed_on or ["tests/panel"]) or code
     if failed:
         say("failed before the tests: {} (see above)".format(", ".join(failed)))
     return code or int(bool(failed))
+
+
+def test_in_old_host(engine: str, words: List[str]) -> int:
+    """The panel's tests under PySide2; a machine without a Python for it is told so, loudly."""
+    try:
+        find_python(OLD_HOST_PYTHONS)
+    except Refusal:
+        say("THE PANEL WAS NOT TESTED UNDER PySide2 (Nuke 14, 15): there is no Python {}.".format(OLD_HOST_PYTHONS[0]))
+        return 0
+    python = OldHostEnvironment(ROOT / ".venv-pyside2", "panel", "cpu").ready_python("")
+    say("pytest under PySide2 ...")
+    return subprocess.call([python, "-m", "pytest", *words], env=dict(clean_environment(), WETGATE_TEST_ENGINE=engine))
 
 
 def run_install(options: argparse.Namespace, passed_on: List[str]) -> int:
@@ -160,6 +176,8 @@ class Environment:
         device: "cpu", "cuda", or None for what the environment has, or else what the machine has.
     """
 
+    versions: Tuple[str, ...] = PYTHONS
+
     def __init__(self, folder: Path, kind: str, device: Optional[str]) -> None:
         self.folder = folder
         self.kind = kind
@@ -200,7 +218,7 @@ class Environment:
         say("ready after {:.0f} s.".format(time.monotonic() - started))
 
     def install_requirements(self) -> None:
-        python = find_python()
+        python = find_python(self.versions)
         self.remove()
         self.folder.mkdir(parents=True)
         self.write_stamp(state="installing")
@@ -220,8 +238,8 @@ class Environment:
             self.pip("--no-deps", "--force-reinstall", str(ROOT))
 
     def pip(self, *words: str) -> None:
-        """Run ``pip install``: with its progress for a person, silent but for errors otherwise."""
-        loudness = [] if sys.stderr.isatty() else ["-qq"]
+        """Run ``pip install``: with its progress for who looks on, silent but for errors otherwise."""
+        loudness = [] if sys.stderr.isatty() or os.environ.get("WETGATE_PROGRESS") else ["-qq"]
         pip = [str(self.python), "-I", "-m", "pip", "--no-input", "--disable-pip-version-check", *loudness]
         if subprocess.call([*pip, "install", *words], stdout=sys.stderr, stdin=subprocess.DEVNULL):
             raise Refusal(
@@ -272,6 +290,18 @@ class Environment:
         shutil.rmtree(str(removed), ignore_errors=True)
         os.replace(str(self.folder), str(removed))
         shutil.rmtree(str(removed))
+
+
+class OldHostEnvironment(Environment):
+    """What the panel's tests need in the Python of an old host: its Qt and pytest, and no Wetgate."""
+
+    versions = OLD_HOST_PYTHONS
+
+    def requirement_files(self) -> List[List[str]]:
+        return [["-c", requirements("constraints"), "-r", requirements("panel-pyside2")]]
+
+    def install_package(self) -> None:
+        """Nothing: the tests read Wetgate from the clone."""
 
 
 def requirements(name: str) -> str:
@@ -326,15 +356,15 @@ PROBE = (
 )
 
 
-def find_python() -> str:
+def find_python(versions: Tuple[str, ...] = PYTHONS) -> str:
     """The interpreter to make the environment with: this one where it will do, else the first that does.
 
     Raises:
         Refusal: there is none; the sentence says what was found and what to install.
     """
     rejected = []
-    for command in python_commands():
-        candidate = probe(command)
+    for command in python_commands(versions):
+        candidate = probe(command, versions)
         if candidate and not candidate.problem:
             return candidate.path
         if candidate:
@@ -342,19 +372,19 @@ def find_python() -> str:
     raise Refusal(
         "Wetgate needs a 64-bit Python {} to {} with the venv module, and found none ({}). Install one (Windows and "
         "macOS: from python.org; Debian and Ubuntu: apt install python3 python3-venv; Red Hat and Rocky: dnf install "
-        "python3.11), then run the same command again.".format(PYTHONS[0], PYTHONS[-1], "; ".join(rejected))
+        "python3.11), then run the same command again.".format(versions[0], versions[-1], "; ".join(rejected))
     )
 
 
-def python_commands() -> Iterator[List[str]]:
+def python_commands(versions: Tuple[str, ...] = PYTHONS) -> Iterator[List[str]]:
     """Commands that may start a suitable Python: this one, those on PATH, then the usual folders."""
     yield [sys.executable]
-    for version in PYTHONS:
+    for version in versions:
         if shutil.which("python" + version):
             yield ["python" + version]
         if shutil.which("py"):
             yield ["py", "-" + version]
-    for version in PYTHONS:
+    for version in versions:
         for pattern in usual_places(version):
             for path in sorted(glob.glob(os.path.expanduser(os.path.expandvars(pattern))), reverse=True):
                 yield [path]
@@ -380,14 +410,14 @@ def usual_places(version: str) -> List[str]:
     ]
 
 
-def probe(command: List[str]) -> Optional[Candidate]:
+def probe(command: List[str], versions: Tuple[str, ...] = PYTHONS) -> Optional[Candidate]:
     """Try an interpreter; None where nothing starts (a launcher or shim without that version)."""
     answer = run_quietly([*command, "-I", "-c", PROBE])
     lines = (answer or "").splitlines()
     if len(lines) < 3:
         return None
     version, bits, path = lines[:3]
-    if version not in PYTHONS:
+    if version not in versions:
         return Candidate(path, version, "is Python " + version)
     if bits != "64":
         return Candidate(path, version, "is a {}-bit Python".format(bits))

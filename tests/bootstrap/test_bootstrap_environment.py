@@ -32,7 +32,7 @@ class Requests:
 def pip(bootstrap, monkeypatch) -> Requests:
     requests = Requests()
     monkeypatch.setattr(bootstrap.Environment, "pip", lambda self, *words: requests(self, *words))
-    monkeypatch.setattr(bootstrap, "find_python", lambda: sys.executable)
+    monkeypatch.setattr(bootstrap, "find_python", lambda versions: sys.executable)
     monkeypatch.setattr(bootstrap, "cuda_driver_version", lambda: None)
     real_call = subprocess.call
 
@@ -185,3 +185,29 @@ def test_what_a_host_set_for_its_own_python_is_not_inherited(bootstrap, monkeypa
     assert "PYTHONPATH" not in environment
     assert environment["WETGATE_KEPT"] == "1"
     assert os.environ["PYTHONPATH"] == "/somewhere/in/nuke"
+
+
+def test_the_panel_in_old_hosts_has_an_environment_of_its_own(bootstrap, pip, folder):
+    bootstrap.OldHostEnvironment(folder, "panel", "cpu").ready_python("")
+    assert pip.files() == {"constraints.txt", "panel-pyside2.txt"}
+    assert not list(folder.rglob("wetgate.pth"))
+
+
+def test_without_a_python_for_it_the_untested_panel_is_told_loudly(bootstrap, monkeypatch, capsys):
+    def refuse(versions):
+        assert versions == ("3.10",)
+        raise bootstrap.Refusal("none")
+
+    monkeypatch.setattr(bootstrap, "find_python", refuse)
+    assert bootstrap.test_in_old_host("python", ["tests/panel"]) == 0
+    assert "THE PANEL WAS NOT TESTED UNDER PySide2 (Nuke 14, 15): there is no Python 3.10." in capsys.readouterr().err
+
+
+def test_pip_tells_its_progress_to_a_panel_that_looks_on(bootstrap, monkeypatch, folder):
+    commands = []
+    monkeypatch.setattr(bootstrap.subprocess, "call", lambda command, **options: commands.append(command) or 0)
+    environment = clone(bootstrap, folder, "cpu")
+    environment.pip("anything")
+    monkeypatch.setenv("WETGATE_PROGRESS", "1")
+    environment.pip("anything")
+    assert ["-qq" in command for command in commands] == [True, False]
