@@ -19,12 +19,13 @@ from standin_files import read_exr, write_exr
 
 from wetgate.cli.main import main
 from wetgate.onnx_model import read_card
-from wetgate.project import Run, open_restoration
+from wetgate.project import Run, create_restoration, open_restoration
 
 ROOT = Path(__file__).resolve().parents[2]
 QtWidgets = pytest.importorskip("PySide6.QtWidgets", reason="NO PYSIDE6: the panel's whole way is not tested here")
 FRAMES = (1001, 1003, 1004, 1006)
 PATIENCE_S = 240.0
+posix = pytest.mark.skipif(os.name == "nt", reason="process groups of POSIX")
 
 
 def footage(number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -180,43 +181,97 @@ def picture_of(node, frame: int) -> np.ndarray:
     return node._picture(frame, "main", 1).whole()[::-1, :, :3]
 
 
-NUKE_THAT_IS_KILLED = """
-import os, queue, signal, sys
-sys.path.insert(0, sys.argv[1])
-from pathlib import Path
-from nuke_plugin.engine import Engine, Options
-calls = queue.Queue()
-told = []
-engine = Engine(calls.put)
-engine.start_training(Path(sys.argv[2]), Options(seconds=20), told.append, lambda said: told.append({"error": said}))
-while not told:
-    calls.get(timeout=120)()
-print(told[0], flush=True)
-os.killpg(0, signal.SIGKILL)
-"""
+# Killed, as real processes
 
 
-@pytest.mark.skipif(os.name == "nt", reason="process groups of POSIX")
-def test_a_nuke_that_is_killed_leaves_a_training_that_ends_well(places, film, restoration):
-    from wetgate.project import create_restoration
-
+@pytest.fixture
+def pairs(film, restoration):
+    """A restoration with four pairs."""
     made = create_restoration(restoration, "color", "linear")
     for frame in FRAMES:
         with made.add_pair(frame) as draft:
             for path, pixels in zip((draft.scan, draft.reference), footage(frame), strict=True):
                 write_exr(path, pixels)
+    return restoration
+
+
+def run_until_killed(code: str, *words: object) -> str:
+    """A process in a group of its own that ends by killing all of it; return what it said."""
     killed = subprocess.run(
-        [sys.executable, "-c", NUKE_THAT_IS_KILLED, str(ROOT), str(restoration)],
+        [sys.executable, "-c", code, str(ROOT), *map(str, words)],
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
         start_new_session=True,
     )
-    assert killed.returncode == -signal.SIGKILL and "'state': 'started'" in killed.stdout, killed
-    run = open_restoration(restoration).latest_run()
+    assert killed.returncode == -signal.SIGKILL, killed
+    return killed.stdout
+
+
+NUKE = """
+import os, queue, signal, sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from nuke_plugin.engine import Engine, Options
+calls, told = queue.Queue(), []
+engine = Engine(calls.put)
+engine.start_training(Path(sys.argv[2]), Options(seconds=20), told.append, told.append)
+while not told:
+    calls.get(timeout=120)()
+print(told[0], flush=True)
+os.killpg(0, signal.SIGKILL)
+"""
+PANEL = """
+import os, signal, sys, time
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from nuke_plugin.panel.qt import QtWidgets
+from nuke_plugin.panel.window import Panel
+application = QtWidgets.QApplication([])
+panel = Panel(folder=Path(sys.argv[2]))
+panel.show()
+session = panel.session
+
+def until(condition):
+    give_up = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < give_up, (session.state, session.notice)
+        application.processEvents()
+        time.sleep(0.01)
+
+if sys.argv[3] == "train":
+    until(lambda: "train" in session.actions)
+    session.choose_options(seconds=120)
+    session.train()
+    until(lambda: session.state == "training")
+until(lambda: session.standing.latest is not None)
+print(session.standing.latest.number, session.state, flush=True)
+if sys.argv[3] == "stop":
+    until(lambda: "stop" in session.actions)
+    session.send("stop")
+    until(lambda: session.state == "stopped")
+    print(session.state, session.model is not None, flush=True)
+os.killpg(0, signal.SIGKILL)
+"""
+
+
+@posix
+def test_a_nuke_that_is_killed_leaves_a_training_that_ends_well(places, pairs):
+    assert "'state': 'started'" in run_until_killed(NUKE, pairs)
+    run = open_restoration(pairs).latest_run()
     give_up = time.monotonic() + PATIENCE_S
     while run.state not in ("finished", "stopped", "failed", "interrupted"):
         assert time.monotonic() < give_up
         time.sleep(0.1)
     assert run.state == "finished", run.status()
     assert read_card(run.model).recipe == "color" and run.record.exists() and run.report.exists()
+
+
+@posix
+def test_a_panel_that_is_killed_is_opened_again_in_the_middle_of_the_training(places, pairs, application):
+    assert run_until_killed(PANEL, pairs, "train") == "1 training\n"
+    run = open_restoration(pairs).latest_run()
+    assert run.is_alive()
+    first, last = run_until_killed(PANEL, pairs, "stop").splitlines()
+    assert first == "1 training" and last == "stopped True"
+    assert [each.number for each in open_restoration(pairs).runs()] == [1]
