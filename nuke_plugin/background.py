@@ -79,6 +79,7 @@ class Job:
 
     def __init__(self, order: Order, say: Say, ended: Ended) -> None:
         self._order, self._say, self._ended = order, say, ended
+        self._script = host.script()
         self._cancelled = threading.Event()
         self._folder: Optional[Path] = None
         self._files: dict[str, dict[int, str]] = {}
@@ -164,6 +165,10 @@ class Job:
     def _read(self, made: list[int]) -> None:
         if not made:
             raise host.Cancelled
+        if host.script() != self._script:
+            self._end("Done.")
+            host.tell(f"The restored frames are {self._order.output}; the script that asked for them is not open.")
+            return
         read = host.create_read(self._order.output, made[0], made[-1], "raw")
         what = "Cancelled; what was done" if self._cancelled.is_set() else "Done; it"
         self._end(f"{what} is in {read}.", read)

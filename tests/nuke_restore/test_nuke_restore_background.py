@@ -109,10 +109,27 @@ def test_beside_the_runs_of_a_restoration(render, node, save_model, tmp_path):
 
 
 def test_frames_are_written_at_full_resolution_in_the_viewers_view(started, render, node, tmp_path):
+    started.views[:] = ["left", "right"]
+    for seed, view in enumerate(started.views):
+        write_exr(tmp_path / f"both.{view}.1001.exr", pixels_of(seed))
+    both = started.read(tmp_path / "both.%V.####.exr", 1001, 1001, colorspace="sRGB")
+    node.setInput(0, both)
+    started.look(both, view="right")
     started.root_node["proxy"]._value = True
     render()
-    assert {scale for _, _, scale in started.rendered} == {1}
-    assert read_exr(tmp_path / "restored" / "WetgateRestore1.1001.exr").shape == (48, 64, 3)
+    assert started.rendered == [(1001, "right", 1)]
+    made = read_exr(tmp_path / "restored" / "WetgateRestore1.1001.exr")
+    np.testing.assert_allclose(made, 0.7 * pixels_of(1), atol=1e-6)  # its neighbours are itself
+
+
+def test_a_script_that_was_closed_meanwhile_gets_no_read(started, node, wait, applying, tmp_path):
+    node["render"].execute()
+    wait(lambda: "restoring" in node["job"].value())
+    started.root_node["name"]._value = "/films/another.nk"
+    names = started.names()
+    wait(lambda: not applying._jobs)
+    assert started.names() == names
+    assert str(tmp_path / "restored" / "WetgateRestore1.####.exr") in started.said[-1]
 
 
 def test_folders_with_what_tcl_would_evaluate(started, save_scan, render, node, save_model, applying, tmp_path):
