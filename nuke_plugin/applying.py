@@ -38,18 +38,20 @@ NO_MODEL = ("no model is chosen", " ")
 
 
 def created(node: str) -> None:
-    """A node was made, pasted or loaded; in renders, too."""
+    """A node was made, pasted or loaded; in renders, too. Its card waits until somebody opens the node's panel."""
     upgrade(node)
     if host.has_gui():
         _follow(node)
-        _read_card(node)
 
 
 def changed(node: str, knob: str) -> None:
-    """The artist touched a knob, opened the node's panel or gave it another name."""
+    """The artist touched a knob, opened the node's panel or gave it another name.
+
+    Nuke tells only of nodes whose panel is open, so what has changed before is looked at when it opens.
+    """
     if knob in ("model", "showPanel"):
         _read_card(node)
-    if knob in ("follow", "restoration", "name", "model"):
+    if knob in ("follow", "restoration", "name", "model", "showPanel"):
         _follow(node)
 
 

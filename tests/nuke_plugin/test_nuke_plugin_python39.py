@@ -90,3 +90,28 @@ def test_the_package_itself_imports_nothing():
     code = "import sys; before = set(sys.modules); import nuke_plugin; print(*sorted(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["nuke_plugin"], done.stderr
+
+
+IMPORT_ALL = """
+import sys, types
+class Anything(types.ModuleType):
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return type(name, (), {})
+sys.modules["nuke"] = Anything("nuke")
+sys.path.insert(0, sys.argv[1])
+import importlib
+for name in sys.argv[2:]:
+    importlib.import_module(f"nuke_plugin.{name}")
+print(*sorted(name for name in sys.modules if name.startswith("nuke_plugin.")))
+"""
+
+
+@pytest.mark.skipif(python_39() is None, reason="no Python 3.9 on this machine")
+def test_every_module_beside_the_panel_is_imported_by_python_39():
+    names = [path.stem for path in FILES if path.parent.name == "nuke_plugin" and path.stem != "__init__"]
+    words = [python_39(), "-I", "-S", "-W", "error", "-c", IMPORT_ALL, ROOT, *names]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == sorted(f"nuke_plugin.{name}" for name in names)

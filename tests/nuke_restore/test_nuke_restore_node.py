@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import threading
 
 import numpy as np
 import pytest
@@ -70,6 +71,17 @@ def test_words_of_a_card(applying, card, protects, about):
     blank = dict.fromkeys(("sha256", "recipe", "encoding", "colour_space", "protected", "producer", "limits"), "")
     said = applying.card_words(Card(**{**blank, "radius": 0, "gives_coverage": False, "halo": 0, **card}))
     assert said[0].startswith(protects) and about in said[1]
+
+
+def test_opening_a_script_starts_no_server_and_opening_a_panel_reads_the_card(
+    started, wait, restore_node, save_model, applying, places
+):
+    restore_node.node("Restore")._knobs["model"]._value = str(save_model())
+    applying.created("WetgateRestore1")
+    assert not [thread for thread in threading.enumerate() if thread.name == "wetgate-card"]
+    assert not places.folder.exists()
+    started.show_panel(restore_node)
+    wait(lambda: "grain" in restore_node["protects"].value())
 
 
 # Following
@@ -147,6 +159,12 @@ def test_a_node_with_a_new_name_goes_on(followed, wait, save_model, applying):
     before = followed["revision"].value()
     save_model(RUN.format(2))
     wait(lambda: followed["revision"].value() > before and applying._follower.followed().keys() == {"Hero"})
+
+
+def test_what_was_chosen_while_the_panel_was_closed_counts_once_it_opens(started, followed, wait, applying):
+    applying._follower.leave("WetgateRestore1")
+    started.show_panel(followed)
+    wait(lambda: followed["revision"].value() >= 1)
 
 
 def test_a_saved_script_goes_on_following(followed, wait, applying):
