@@ -23,7 +23,7 @@ from typing import Any, Optional, Protocol
 
 from nuke_plugin import words
 from nuke_plugin.engine import Calls, Engine, Health, Options, Task, Worker
-from nuke_plugin.standing import PairStanding, Reader, RunStanding, Standing, write_note
+from nuke_plugin.standing import PairStanding, Reader, RunStanding, Standing, exr_size, write_note
 from wetgate.errors import WetgateError
 from wetgate.files import make_folder, write_json
 from wetgate.project import Pair, Run, create_restoration, open_restoration
@@ -266,8 +266,12 @@ class Session:
         """Train on this pair, whatever was found about it."""
 
         def change(pair: Pair) -> None:
-            prepared = pair.folder / "prepared.exr"
-            name = "prepared.exr" if prepared.exists() else "reference.exr"
+            name = "prepared.exr" if (pair.folder / "prepared.exr").exists() else "reference.exr"
+            if exr_size(pair.folder / name) != exr_size(pair.scan):
+                raise WetgateError(
+                    f"The reference of pair {pair.number} is of another size than its scan and could not be laid over "
+                    "it: it cannot be accepted. Add the frame again with a reference that fits."
+                )
             pair.update(state="accepted", reason=_by_hand("accepted", pair.reason), prepared=name)
 
         self._change_pair(number, change)

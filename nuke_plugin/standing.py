@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import struct
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ ENDED = ("finished", "stopped", "failed", "interrupted")
 NOTES = "notes.json"
 START_PATIENCE_S = 60.0
 _END_OF_LOG = 2048
+_EXR_MAGIC = b"\x76\x2f\x31\x01"
+_EXR_HEADER = 1 << 16
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -362,6 +365,25 @@ def _last_line(log: Path) -> str:
         return ""
     lines = [line.strip() for line in said if line.strip()]
     return lines[-1].partition("wetgate: ")[2] or lines[-1] if lines else ""
+
+
+def exr_size(path: Path) -> Optional[tuple[int, int]]:
+    """Width and height of an OpenEXR file's data window, from its header; None where it is no such file.
+
+    The header holds attributes as name, type, length in bytes and value; a box2i is four little-endian 32-bit
+    integers: first column and row, last column and row.
+    """
+    try:
+        with open(path, "rb") as stream:
+            header = stream.read(_EXR_HEADER)
+    except OSError:
+        return None
+    name = b"dataWindow\0box2i\0" + struct.pack("<i", 16)
+    at = header.find(name) + len(name)
+    if not header.startswith(_EXR_MAGIC) or at < len(name) or len(header) < at + 16:
+        return None
+    left, top, right, bottom = struct.unpack_from("<4i", header, at)
+    return right - left + 1, bottom - top + 1
 
 
 def _pair_standing(folder: Path, pictures: list[Optional[Picture]]) -> PairStanding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -112,6 +113,7 @@ def make_panel(application, tmp_path):
     for panel in opened:
         panel.session.close()
         panel.pictures.close()
-        panel.deleteLater()
+        with contextlib.suppress(RuntimeError):  # the test has destroyed it
+            panel.deleteLater()
     application.sendPostedEvents(None, DEFERRED_DELETE)
     end_trainers(tmp_path)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import random
+import struct
 from pathlib import Path
 
 from nuke_plugin.panel.qt import Qt, QtCore, QtGui
 from wetgate.files import write_json
-from wetgate.project import create_restoration, open_restoration
+from wetgate.project import create_restoration
 
 NOT_EXR = b"a picture that only the engine reads"
 SIZE = (640, 272)
@@ -150,5 +151,7 @@ def fill_run(run, state: str, *, delta_e: float = 3.4, points: int = 40) -> None
     run.write_status(status)
 
 
-def reopened(folder: Path):
-    return open_restoration(folder)
+def exr_header(width, height, left=0, top=0):
+    """The start of an OpenEXR file: magic, version, channels cut short, data window."""
+    box = struct.pack("<4i", left, top, left + width - 1, top + height - 1)
+    return b"\x76\x2f\x31\x01\x02\0\0\0" + b"dataWindow\0box2i\0" + struct.pack("<i", 16) + box + b"\0"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 
 import pytest
-from panel_stage import add_pair, add_run, new_restoration
+from panel_stage import add_pair, add_run, exr_header, new_restoration
 
 from nuke_plugin import words
-from nuke_plugin.standing import Reader, write_note
+from nuke_plugin.standing import Reader, exr_size, write_note
 from wetgate.project import Run
 
 
@@ -120,3 +120,13 @@ def test_the_region_of_a_pair_is_told(reel):
 )
 def test_times_are_said_as_people_do(seconds, said):
     assert words.duration(seconds) == said
+
+
+def test_the_size_of_a_picture_is_read_from_its_header(tmp_path):
+    path = tmp_path / "scan.exr"
+    path.write_bytes(exr_header(2048, 1556, -10, 4))
+    assert exr_size(path) == (2048, 1556)
+    path.write_bytes(exr_header(2048, 1556)[:40])
+    assert exr_size(path) is None
+    path.write_bytes(b"no picture")
+    assert exr_size(path) is None and exr_size(tmp_path / "gone.exr") is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import webbrowser
 
 import pytest
-from panel_stage import add_pair, add_run, draw_pair, new_restoration
+from panel_stage import add_pair, add_run, draw_pair, exr_header, new_restoration
 
 from nuke_plugin.panel.qt import Qt, QtCore, QtWidgets
 from wetgate.project import open_restoration
@@ -89,6 +89,19 @@ def test_keys_in_the_list_reject_accept_and_take_back(open_reel, until, reel):
     assert reel.pairs()[1].reason == "accepted by hand; found: dust 0.2 %"
     QTest.keyClick(view, Qt.Key.Key_U)
     until(lambda: reel.pairs()[1].state == "collected")
+
+
+def test_a_pair_whose_sizes_differ_cannot_be_accepted_by_hand(open_reel, until, reel):
+    pair = reel.pairs()[0]
+    pair.scan.write_bytes(exr_header(640, 272))
+    pair.reference.write_bytes(exr_header(320, 136))
+    pair.update(state="rejected", reason="scan and reference do not show the same picture", prepared=None)
+    panel = open_reel()
+    panel.tabs.setCurrentWidget(panel.pair_page)
+    click(panel.pair_page.accept)
+    until(lambda: panel.session.notice)
+    assert panel.notice.text().startswith("The reference of pair 1 is of another size than its scan")
+    assert reel.pairs()[0].state == "rejected"
 
 
 def test_a_rejection_keeps_the_artists_reason(open_reel, until, reel):
@@ -356,6 +369,23 @@ def test_a_folder_that_is_none_says_so(make_panel, until, tmp_path):
     panel.refresh()
     assert panel.pages.currentWidget() is panel.open_page
     assert "is not a restoration" in panel.open_page.problem.text()
+
+
+def test_a_panel_may_be_destroyed_at_any_moment(open_reel, application, reel, until):
+    """As Nuke does with panels that are docked anew; its threads are reading and telling meanwhile."""
+    run = add_run(reel, "training")
+    with run.lock():
+        for moment in range(12):
+            panel = open_reel()
+            panel.tabs.setCurrentIndex(moment % 4)
+            panel.session.look()
+            for _ in range(moment):
+                application.processEvents()
+            panel.deleteLater()
+            application.sendPostedEvents(panel, 52)  # QEvent.DeferredDelete
+            with pytest.raises(RuntimeError):
+                panel.width()
+            assert panel.session._listeners == []
 
 
 # By keyboard, narrow, and for those who listen
