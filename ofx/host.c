@@ -2,6 +2,8 @@
 
 #include <stddef.h>
 
+enum { BANDS_MOST = 8 }; /* more threads than that wait for memory */
+
 wg_host host;
 
 static const void *suite(const char *name, int version) { return host.host->fetchSuite(host.host->host, name, version); }
@@ -19,7 +21,19 @@ bool host_load(void) {
         host.message_version = 1;
         host.message = suite("OfxMessageSuite", 1);
     }
+    host.threads = suite("OfxMultiThreadSuite", 1);
     return host.property != NULL && host.effect != NULL && host.parameter != NULL;
+}
+
+void in_bands(OfxThreadFunctionV1 *work, void *context) {
+    unsigned bands = 1;
+    if (host.threads == NULL || host.threads->multiThreadNumCPUs(&bands) != kOfxStatOK) {
+        bands = 1;
+    }
+    bands = bands < BANDS_MOST ? bands : BANDS_MOST;
+    if (bands < 2 || host.threads->multiThread(work, bands, context) != kOfxStatOK) {
+        work(0, 1, context); /* a host that has lent some threads and no more: the work may be done twice */
+    }
 }
 
 int get_int(OfxPropertySetHandle set, const char *name, int missing) {

@@ -14,11 +14,15 @@ typedef struct {
     const OfxParameterSuiteV1 *parameter;
     const OfxMessageSuiteV2 *message; /* NULL where the host has none; only `message` may be called in version 1 */
     int message_version;
+    const OfxMultiThreadSuiteV1 *threads; /* NULL where the host lends none */
 } wg_host;
 
 extern __attribute__((visibility("hidden"))) wg_host host; /* in this binary: no table of addresses is asked for it */
 
 bool host_load(void); /* false when a suite that every host has is missing */
+
+/* Calls work(band, bands, context) for each band of 0 to bands - 1, several at once where the host lends threads. */
+void in_bands(OfxThreadFunctionV1 *work, void *context);
 
 /* What a property says, or `missing` where there is no such property. */
 int get_int(OfxPropertySetHandle, const char *name, int missing);

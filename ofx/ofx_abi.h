@@ -88,6 +88,15 @@ typedef struct {
     OfxStatus (*clearPersistentMessage)(void *effect);
 } OfxMessageSuiteV2;
 
+/* OfxMultiThreadSuite, version 1: 9 functions. */
+typedef void OfxThreadFunctionV1(unsigned int index, unsigned int count, void *context);
+typedef struct {
+    OfxStatus (*multiThread)(OfxThreadFunctionV1 *function, unsigned int count, void *context);
+    OfxStatus (*multiThreadNumCPUs)(unsigned int *count);
+    ofx_slot multiThreadIndex, multiThreadIsSpawnedThread;
+    ofx_slot mutexCreate, mutexDestroy, mutexLock, mutexUnLock, mutexTryLock;
+} OfxMultiThreadSuiteV1;
+
 enum {
     kOfxStatOK = 0,
     kOfxStatFailed = 1,

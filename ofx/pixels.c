@@ -156,21 +156,19 @@ static uint32_t any_unusable(const float *restrict r, const float *restrict g, c
     return by_sign(found);
 }
 
-bool wg_fetch(const wg_picture *picture, wg_rect region, float *planes) {
+bool wg_fetch(const wg_picture *picture, wg_rect region, int y1, int y2, float *planes) {
     size_t width = width_of(region), area = width * height_of(region);
     wg_rect inside = wg_intersect(region, picture->bounds);
-    if (wg_is_empty(inside)) {
-        memset(planes, 0, 3 * area * sizeof *planes);
-        return false;
-    }
-    if (width_of(inside) * height_of(inside) < area) {
-        memset(planes, 0, 3 * area * sizeof *planes);
-    }
+    bool whole_rows = !wg_is_empty(inside) && width_of(inside) == width;
     uint32_t found = 0;
     float alpha[PIECE];
-    for (int y = inside.y2 - 1; y >= inside.y1; y--) {
+    for (int y = y2 - 1; y >= y1; y--) {
         float *row = planes + (size_t)(region.y2 - 1 - (ptrdiff_t)y) * width;
-        for (int x = inside.x1; x < inside.x2;) {
+        bool has_pixels = !wg_is_empty(inside) && y >= inside.y1 && y < inside.y2;
+        for (int plane = 0; plane < 3 && !(has_pixels && whole_rows); plane++) {
+            memset(row + (size_t)plane * area, 0, width * sizeof *row);
+        }
+        for (int x = inside.x1; has_pixels && x < inside.x2;) {
             size_t count = (size_t)least(PIECE, inside.x2 - x);
             float *r = row + (x - (ptrdiff_t)region.x1), *g = r + area, *b = g + area;
             load(picture, x, y, count, r, g, b, alpha);

@@ -36,9 +36,10 @@ typedef struct {
 wg_rect wg_intersect(wg_rect a, wg_rect b);
 bool wg_is_empty(wg_rect rect);
 
-/* Writes `region` of `picture` as [3][height][width]; where the picture has no pixels it is black. Premultiplied
- * colours are divided by their alpha. Returns whether a NaN or an infinity was written. */
-bool wg_fetch(const wg_picture *picture, wg_rect region, float *planes);
+/* Writes the rows y1 to y2 of `region` of `picture`, which is [3][height][width] in planes; where the picture has no
+ * pixels they are black. Premultiplied colours are divided by their alpha. Returns whether a NaN or an infinity was
+ * written. */
+bool wg_fetch(const wg_picture *picture, wg_rect region, int y1, int y2, float *planes);
 
 /* Writes `window` of `output`, which lies inside its bounds; nothing outside it is touched. Source and output
  * have the same depth and channels. What lies outside the answer's region becomes transparent black. */

@@ -119,6 +119,56 @@ static layout lay_out(wg_rect region, int frames, bool with_coverage) {
     return parts;
 }
 
+/* -- rows over threads -------------------------------------------------------------------------- */
+
+typedef struct {
+    const wg_picture *picture;
+    wg_rect region;
+    float *planes;
+    atomic_bool may_hold_nan;
+} fetching;
+
+typedef struct {
+    const wg_picture *source, *output;
+    const wg_answer *answer;
+    wg_rect window;
+} composing;
+
+/* The first row of a band: bands share the rows from y1 to y2 evenly. */
+static int row_of(unsigned band, unsigned bands, int y1, int y2) {
+    return y1 + (int)(((int64_t)y2 - y1) * band / bands);
+}
+
+static void fetch_band(unsigned band, unsigned bands, void *context) {
+    fetching *all = context;
+    int y1 = row_of(band, bands, all->region.y1, all->region.y2), y2 = row_of(band + 1, bands, all->region.y1, all->region.y2);
+    if (wg_fetch(all->picture, all->region, y1, y2, all->planes)) {
+        atomic_store(&all->may_hold_nan, true);
+    }
+}
+
+static bool fetch(const wg_picture *picture, wg_rect region, float *planes) {
+    fetching all = {.picture = picture, .region = region, .planes = planes};
+    atomic_init(&all.may_hold_nan, false);
+    in_bands(fetch_band, &all);
+    return atomic_load(&all.may_hold_nan);
+}
+
+static void compose_band(unsigned band, unsigned bands, void *context) {
+    const composing *all = context;
+    wg_rect rows = all->window;
+    rows.y1 = row_of(band, bands, all->window.y1, all->window.y2);
+    rows.y2 = row_of(band + 1, bands, all->window.y1, all->window.y2);
+    wg_compose(all->source, all->answer, all->output, rows);
+}
+
+static void compose(const job *work) {
+    composing all = {&work->source.picture, &work->output.picture, &work->answer, work->window};
+    in_bands(compose_band, &all);
+}
+
+/* -- the window --------------------------------------------------------------------------------- */
+
 /* One side of the window: frames as far as the host has them, then the last of them again. A frame of which the host
  * was not told that it is needed is none that it does not have. */
 static wg_result fetch_side(job *work, float *planes, size_t frame, int radius, int step, int present, wg_render *request,
@@ -135,7 +185,7 @@ static wg_result fetch_side(job *work, float *planes, size_t frame, int radius, 
             take_image(&work->self->source, work->time + step * distance, &neighbour);
         }
         if (neighbour.is_usable && neighbour.picture.channels >= 3) {
-            request->may_hold_nan |= wg_fetch(&neighbour.picture, work->answer.region, planes + (size_t)at * frame);
+            request->may_hold_nan |= fetch(&neighbour.picture, work->answer.region, planes + (size_t)at * frame);
             numbers[at] = numbers[nearer] + step;
         } else if (distance <= present && announced >= 0 && distance > announced) {
             release_image(&neighbour);
@@ -154,7 +204,7 @@ static wg_result fetch_side(job *work, float *planes, size_t frame, int radius, 
 static wg_result fetch_window(job *work, float *planes, size_t frame, int radius, wg_render *request, int64_t *numbers) {
     neighbours around = neighbours_at(work->self, work->time, radius);
     numbers[radius] = (int64_t)down(work->time + 0.5) + work->chosen.offset;
-    request->may_hold_nan = wg_fetch(&work->source.picture, work->answer.region, planes + (size_t)radius * frame);
+    request->may_hold_nan = fetch(&work->source.picture, work->answer.region, planes + (size_t)radius * frame);
     wg_result result = fetch_side(work, planes, frame, radius, -1, around.before, request, numbers);
     return result != WG_DONE ? result : fetch_side(work, planes, frame, radius, 1, around.after, request, numbers);
 }
@@ -193,7 +243,7 @@ static wg_result compute(job *work, wg_link *link, const wg_model *model) {
         work->answer.restored = (const float *)(const void *)(base + parts.output);
         work->answer.coverage =
             with_coverage && restored.has_coverage ? (const float *)(const void *)(base + parts.coverage) : NULL;
-        wg_compose(&work->source.picture, &work->answer, &work->output.picture, work->window);
+        compose(work);
     }
     return result;
 }
@@ -244,7 +294,7 @@ static OfxStatus render_source(job *work) {
     work->answer = (wg_answer){.region = source->bounds, .mix = work->chosen.mix, .show = work->chosen.show};
     if (changes_nothing(&work->chosen)) {
         work->answer.show = WG_SHOW_SCAN;
-        wg_compose(source, &work->answer, output, work->window);
+        compose(work);
         return kOfxStatOK;
     }
     work->answer.region = region_of(work);

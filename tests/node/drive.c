@@ -240,11 +240,38 @@ static const OfxParameterSuiteV1 parameters = {
 };
 static const OfxMessageSuiteV2 messages = {show, show, take_back};
 
+typedef struct { OfxThreadFunctionV1 *work; unsigned int index, count; void *context; } band;
+
+static void *work_on(void *given) {
+    band *own = given;
+    own->work(own->index, own->count, own->context);
+    return NULL;
+}
+
+static OfxStatus multi_thread(OfxThreadFunctionV1 *work, unsigned int count, void *context) {
+    pthread_t threads[8];
+    band bands[8];
+    CHECK(count <= 8);
+    for (unsigned int i = 0; i < count; i++) {
+        bands[i] = (band){work, i, count, context};
+        CHECK(pthread_create(&threads[i], NULL, work_on, &bands[i]) == 0);
+    }
+    for (unsigned int i = 0; i < count; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    return kOfxStatOK;
+}
+
+static OfxStatus count_processors(unsigned int *count) { return *count = 3, kOfxStatOK; }
+
+static const OfxMultiThreadSuiteV1 threads = {.multiThread = multi_thread, .multiThreadNumCPUs = count_processors};
+
 static const void *fetch(OfxPropertySetHandle host, const char *name, int version) {
     (void)host;
     return strcmp(name, "OfxPropertySuite") == 0      ? (const void *)&properties
            : strcmp(name, "OfxImageEffectSuite") == 0 ? (const void *)&effects
            : strcmp(name, "OfxParameterSuite") == 0   ? (const void *)&parameters
+           : strcmp(name, "OfxMultiThreadSuite") == 0 ? (const void *)&threads
            : version == 2                             ? (const void *)&messages
                                                       : NULL;
 }
@@ -297,7 +324,7 @@ static OfxStatus render_frame(effect *e, int width, int height, int *is_half) {
     size_t count = (size_t)width * (size_t)height * 4;
     set in = {NULL}, out = {NULL};
     e->width = width, e->height = height;
-    e->pixels = malloc(count * sizeof(float)), e->result = malloc(count * sizeof(float));
+    e->pixels = malloc(count * sizeof(float)), e->result = calloc(count, sizeof(float)); /* an abort leaves it so */
     for (size_t i = 0; i < count; i++) {
         e->pixels[i] = (float)(i % 1021) / 1021;
     }

@@ -76,9 +76,9 @@ static void compose_something(void) {
     }
     size_t area = (size_t)(region.x2 - region.x1) * (size_t)(region.y2 - region.y1);
     float *planes = malloc(3 * area * sizeof *planes), *coverage = malloc(area * sizeof *coverage);
-    wg_fetch(&mask, region, planes); /* a picture that lies elsewhere */
+    wg_fetch(&mask, region, region.y1, region.y2, planes); /* a picture that lies elsewhere */
     memcpy(coverage, planes, area * sizeof *coverage);
-    wg_fetch(&source, region, planes);
+    wg_fetch(&source, region, region.y1, region.y2, planes);
     wg_answer answer = {
         .region = region,
         .restored = chance(8) ? planes : NULL,

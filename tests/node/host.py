@@ -190,9 +190,24 @@ class Host:
         temporal: whether the host gives frames at other times.
         message_version: 2, 1, or 0 for a host that shows no messages.
         missing: names of properties that this host does not know.
+        processors: how many threads it has to lend; 0 for a host without that suite.
+
+    Attributes:
+        lends_threads: whether it lends them now.
+        bands: in how many parts work was done, each time that it lent some.
     """
 
-    def __init__(self, library: str, *, temporal: int = 1, message_version: int = 2, missing: Iterable[str] = ()):
+    def __init__(
+        self,
+        library: str,
+        *,
+        temporal: int = 1,
+        message_version: int = 2,
+        missing: Iterable[str] = (),
+        processors: int = 3,
+    ):
+        self.processors, self.lends_threads = processors, True
+        self.bands: list[int] = []
         self.violations: list[str] = []
         self.suites_asked: list[tuple[str, int]] = []
         self.message_version, self.missing = message_version, set(missing)
@@ -383,8 +398,35 @@ class Host:
             suites["OfxMessageSuite", self.message_version] = (
                 messages if self.message_version == 2 else (c.c_void_p * 1)(messages[0])
             )
-        assert [len(suite) for suite in (properties, effects, parameters, messages)] == [18, 13, 18, 3]
+        work = c.CFUNCTYPE(None, c.c_uint, c.c_uint, c.c_void_p)
+        threads = self._suite(
+            ("multiThread", (work, c.c_uint, into), self._multi_thread),
+            ("multiThreadNumCPUs", (into,), self._count_processors),
+            *((f"multiThread{name}", (), None) for name in ("Index", "IsSpawnedThread")),
+            *((f"mutex{name}", (), None) for name in ("Create", "Destroy", "Lock", "UnLock", "TryLock")),
+        )
+        if self.processors:
+            suites["OfxMultiThreadSuite", 1] = threads
+        lengths = [len(suite) for suite in (properties, effects, parameters, messages, threads)]
+        assert lengths == [18, 13, 18, 3, 9]
         return suites
+
+    # -- threads
+
+    def _multi_thread(self, work: Callable[[int, int, int], None], count: int, context: int) -> int:
+        if not self.lends_threads:
+            return FAILED
+        threads = [threading.Thread(target=work, args=(index, count, context)) for index in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.bands.append(count)
+        return OK
+
+    def _count_processors(self, to: int) -> int:
+        c.c_uint.from_address(to).value = self.processors
+        return OK
 
     # -- properties
 

@@ -377,3 +377,26 @@ def test_many_frames_leave_no_files_open(host, gain, picture):
         node.source = Clip({1: picture(1, size)})
         assert node.render(1).status == OK
     assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+@pytest.mark.parametrize(
+    ("processors", "lends", "bands"),
+    [(0, True, []), (1, True, []), (3, True, [3, 3]), (64, True, [8, 8]), (3, False, [])],
+)
+@pytest.mark.parametrize("size", [(1, 1), (7, 2), (40, 30)])
+def test_rows_are_shared_among_the_threads_that_a_host_lends(
+    library, places, save_model, picture, size, processors, lends, bands
+):
+    frame = picture(3, size)
+    frame[0, 0, 1] = np.nan
+    results = []
+    for count in (0, processors):
+        host = Host(library, processors=count)
+        host.lends_threads = lends
+        node = host.node(model=save_model(encoder_decoder()), source=Clip({1: frame}))
+        results.append(node.render(1).pixels)
+        assert host.bands == (bands if count else [])
+        node.destroy()
+        host.unload()
+        assert host.violations == []
+    assert np.array_equal(*results, equal_nan=True)

@@ -78,6 +78,7 @@ def test_suites_that_the_node_can_do_without_are_not_asked_for(host):
         ("OfxImageEffectSuite", 1),
         ("OfxParameterSuite", 1),
         ("OfxMessageSuite", 2),
+        ("OfxMultiThreadSuite", 1),
     ]
 
 
