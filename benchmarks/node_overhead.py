@@ -80,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("model", type=Path, help="a model.onnx")
     parser.add_argument("--size", default="2048x1556", metavar="WIDTHxHEIGHT")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--bundle", type=Path, help="a built node (default: that of this clone, built where needed)")
     parser.add_argument("--seconds", type=float, default=10.0, help="for each figure (default: 10)")
     arguments = parser.parse_args(argv)
     width, height = (int(side) for side in arguments.size.split("x"))
@@ -92,15 +93,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         command.chmod(0o755)
         os.environ |= {VARIABLE: str(Path(folder, "run")), "WETGATE_COMMAND": str(command)}
         try:
-            _measure(arguments.model.resolve(), arguments.device, width, height, arguments.seconds)
+            library = binary_in(arguments.bundle or current(), own_platform())
+            _measure(library, arguments.model.resolve(), arguments.device, width, height, arguments.seconds)
         finally:
             with connect(start=False) as client:
                 client.stop()
     return 0
 
 
-def _measure(model: Path, device: str, width: int, height: int, seconds: float) -> None:
-    loaded = strict.Host(str(binary_in(current(), own_platform())))
+def _measure(library: Path, model: Path, device: str, width: int, height: int, seconds: float) -> None:
+    loaded = strict.Host(str(library))
     frame = np.random.default_rng(0).random((height, width, 4), dtype=np.float32)
     choice = ["auto", "cuda", "cpu"].index(device)
     nodes = []
