@@ -102,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _measure(library: Path, model: Path, device: str, width: int, height: int, seconds: float) -> None:
-    loaded = strict.Host(str(library))
+    loaded = strict.Host(str(library), processors=os.cpu_count() or 1)
     frame = np.random.default_rng(0).random((height, width, 4), dtype=np.float32)
     choice = ["auto", "cuda", "cpu"].index(device)
     nodes = []
