@@ -21,6 +21,7 @@ class Curves(QtWidgets.QWidget):
     def __init__(self, parent: Optional[QtWidgets.QWidget] = None) -> None:
         super().__init__(parent)
         self._run: Optional[RunStanding] = None
+        self._points: tuple[Point, ...] = ()
         self._pointed: Optional[float] = None
         self.setMouseTracking(True)
         self.setMinimumHeight(7 * em(self))
@@ -31,6 +32,7 @@ class Curves(QtWidgets.QWidget):
     def show_run(self, run: Optional[RunStanding]) -> None:
         if run is not self._run:
             self._run = run
+            self._points = _thinned(run.points if run is not None else ())
             self.setAccessibleDescription(words.curves(run))
             self.update()
 
@@ -41,7 +43,7 @@ class Curves(QtWidgets.QWidget):
         painter.setRenderHint(QtGui.QPainter.RenderHint.Antialiasing)
         painter.fillRect(self.rect(), self.palette().color(theme.Role.Base))
         painter.setFont(scaled(self.font(), 0.85))
-        points = self._run.points if self._run is not None else ()
+        points = self._points
         values = [value for point in points for value in (point.loss, point.validation) if value]
         if not values:
             painter.setPen(theme.dim(self.palette()))
@@ -93,7 +95,7 @@ class Curves(QtWidgets.QWidget):
                 (theme.HELD_OUT, [(p.seconds, p.validation) for p in own if p.validation]),
             ):
                 painter.setOpacity(fade)
-                path = QtGui.QPolygonF([axes.place(*place) for place in _thinned(places)])
+                path = QtGui.QPolygonF([axes.place(*place) for place in places])
                 painter.setBrush(Qt.BrushStyle.NoBrush)
                 painter.setPen(QtGui.QPen(colour, 1.6 if colour is theme.LOSS else 1.2))
                 painter.drawPolyline(path)
@@ -204,6 +206,11 @@ def _even(low: float, high: float, wanted: int, steps: Sequence[float] = ()) -> 
         value += step
 
 
-def _thinned(places: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    every = math.ceil(len(places) / _MOST_POINTS)
-    return places if every <= 1 else [*places[::every], places[-1]]
+def _thinned(points: Sequence[Point]) -> tuple[Point, ...]:
+    """At most so many of each curve as can be told apart, its last one with them."""
+    kept: list[Point] = []
+    for job in sorted({point.job for point in points}):
+        own = [point for point in points if point.job == job]
+        every = math.ceil(len(own) / _MOST_POINTS)
+        kept += own if every <= 1 else [*own[::every], own[-1]]
+    return tuple(kept)

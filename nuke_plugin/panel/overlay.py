@@ -58,6 +58,11 @@ class Overlay(QtWidgets.QWidget):
         return self._mode
 
     @property
+    def complete(self) -> bool:
+        """Whether both pictures are read. (PySide2 cannot compare a picture with None: `in` would.)"""
+        return all(image is not None for image in self._images)
+
+    @property
     def handle(self) -> float:
         """Where the wipe is, 0-1 of the picture's width."""
         return self._handle
@@ -161,7 +166,7 @@ class Overlay(QtWidgets.QWidget):
         painter.setRenderHint(QtGui.QPainter.RenderHint.SmoothPixmapTransform, self._now() < 2.0)
         if self._size().isEmpty():
             self._draw_placeholder(painter)
-        elif None in self._images:
+        elif not self.complete:
             index = 1 if self._images[0] is None else 0
             self._draw_one(painter, index, self._target())
         elif self._mode == "beside":
@@ -300,7 +305,7 @@ class Overlay(QtWidgets.QWidget):
     def _is_on_handle(self, place: QtCore.QPointF) -> bool:
         target = self._target()
         at = target.x() + self._handle * target.width()
-        return self._mode == "wipe" and None not in self._images and abs(place.x() - at) < 0.6 * em(self)
+        return self._mode == "wipe" and self.complete and abs(place.x() - at) < 0.6 * em(self)
 
     def _drag_handle(self, place: QtCore.QPointF) -> None:
         target = self._target()

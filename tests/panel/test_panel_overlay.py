@@ -42,7 +42,7 @@ def overlay(application, layers, until):
     widget.resize(400, 300)
     widget.show()
     widget.show_layers(*layers, "nothing")
-    until(lambda: None not in widget._images)
+    until(lambda: widget.complete)
     yield widget
     pictures.close()
     widget.deleteLater()
@@ -189,6 +189,6 @@ def test_points_without_a_loss_do_not_break_the_curves(application):
 
 
 def test_long_curves_are_thinned_but_end_where_they_end():
-    places = [(float(second), 1.0) for second in range(20_000)]
-    thin = _thinned(places)
-    assert len(thin) <= 602 and thin[-1] == places[-1]
+    points = [Point(float(second), 1.0, None, second // 10_000) for second in range(20_000)]
+    thin = _thinned(points)
+    assert len(thin) <= 1204 and thin[-1] == points[-1] and points[9_999] in thin

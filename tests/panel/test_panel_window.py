@@ -61,7 +61,7 @@ def test_a_click_on_a_pair_lays_it_over_its_scan(open_reel, until):
     QTest.mouseClick(view.viewport(), CLICK, pos=view.visualRect(panel.list.model.index(1)).center())
     assert panel.session.chosen == 2 and panel.tabs.currentWidget() is panel.pair_page
     overlay = panel.pair_page.stage.overlay
-    until(lambda: None not in overlay._images)
+    until(lambda: overlay.complete)
     assert panel.pair_page.stage.caption.text().startswith("Pair 2, frame 1025. Accepted, 0.11 px off.")
     left, right = drawn_colours(overlay)
     assert left.red() > left.blue() and right.blue() > right.red() + 50  # the faded sky, and the sky
@@ -429,11 +429,11 @@ def test_new_pictures_of_a_pair_replace_the_old_ones(open_reel, until, reel):
     panel = open_reel()
     panel.tabs.setCurrentWidget(panel.pair_page)
     overlay = panel.pair_page.stage.overlay
-    until(lambda: None not in overlay._images)
+    until(lambda: overlay.complete)
     before = overlay._layers[0][1]
     pair = reel.pairs()[0]
     pair.update(frame=1090)
     draw_pair(reel, pair)
     panel.session.look()
     until(lambda: overlay._layers[0][1] != before)
-    assert None not in overlay._images  # the old one stays until the new one is read
+    assert overlay.complete  # the old one stays until the new one is read
