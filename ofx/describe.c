@@ -150,8 +150,8 @@ OfxStatus describe_in_context(OfxImageEffectHandle effect, OfxPropertySetHandle 
     define_choice(parameters, PARAM_DEVICE, "device",
                   "Where the model runs. auto: on the graphics card if it can, else on the processor.", device, 3);
     define_file(parameters, PARAM_CURVES, "exposure curves",
-                "Curves that steady a flickering scan before the model sees it: .wetgate/curves-*.json beside frames that "
-                "`wetgate apply` has written. Leave it empty for a steady scan.");
+                "Curves that steady a flickering scan before the model sees it, as `wetgate curves` measures them. Leave "
+                "it empty for a steady scan.");
     define_integer(parameters, PARAM_OFFSET, "frame offset",
                    "Added to the time to get a frame's number in the scan; exposure curves go by that number.", false);
     define_integer(parameters, PARAM_REVISION, "revision", "Raised to have everything rendered anew.", true);

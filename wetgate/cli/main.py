@@ -34,6 +34,7 @@ VERBS = {
     "evaluate": "measure a result against the reference or a given truth",
     "status": "show how a training run stands",
     "stop": "stop, pause or resume a training run",
+    "curves": "measure the flicker of a scan, for nodes that restore single frames",
     "serve": "serve frames to the nodes in Nuke and other hosts",
     "node": "build and install the node for Nuke, Resolve, Natron and other OpenFX hosts",
     "nuke": "have Nuke load the panel, the menu and the nodes, and check that they are found",

@@ -27,7 +27,8 @@ from wetgate.service.protocol import Code, Device, Model, Render, RenderFile, Re
 
 DEVICE_NAMES = {Device.AUTO: "auto", Device.CPU: "cpu", Device.CUDA: "cuda"}
 _STEADY = (
-    "It was trained on a steadied scan: name the scan's exposure curves, or the colours follow the flicker that stays."
+    "It was trained on a steadied scan: name the scan's exposure curves, which `wetgate curves` measures, or the "
+    "colours follow the flicker."
 )
 
 Array = NDArray[np.float32]

@@ -1,0 +1,58 @@
+"""`wetgate curves`: what the node needs to know of a scan's flicker."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from wetgate.images import open_source, write_image
+from wetgate.inference.curves import load_curves
+from wetgate.pairing import deflicker
+
+
+def curves_of(*words: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "wetgate", "curves", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture
+def picture():
+    """A ramp from dark to light with some grain."""
+    ramp = np.linspace(0.1, 0.9, 96, dtype=np.float32)[None, :, None].repeat(72, axis=0).repeat(3, axis=2)
+    return ramp + np.random.default_rng(1).normal(0, 0.01, ramp.shape).astype(np.float32)
+
+
+@pytest.fixture
+def scan(tmp_path, picture):
+    """The same picture at exposures that flicker, the sixth darkest."""
+    folder = tmp_path / "scan"
+    folder.mkdir()
+    generator = np.random.default_rng(2)
+    for number in range(1, 25):
+        exposed = picture * np.float32(0.85 if number == 6 else generator.uniform(0.96, 1.04))
+        write_image(folder / f"shot.{number:04d}.exr", exposed, bit_depth="float")
+    return folder
+
+
+def test_they_are_those_that_apply_measures(scan, picture, tmp_path):
+    kept = tmp_path / "new" / "shot.curves.json"
+    done = curves_of(scan, kept, "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["frames"] == 24 and told["steadied"]["frames"] >= 1
+    curves = load_curves(kept)
+    with open_source(scan) as source:
+        assert curves.frames == deflicker.measure(source, "display").frames
+    dark = picture * np.float32(0.85)
+    assert np.abs(curves.steady(6, dark) - picture).mean() < np.abs(dark - picture).mean()
+
+
+def test_a_picture_of_the_scan_is_never_replaced(scan):
+    before = (scan / "shot.0001.exr").read_bytes()
+    done = curves_of(scan, scan / "shot.0001.exr")
+    assert done.returncode == 1 and "is a picture of the scan" in done.stderr
+    assert (scan / "shot.0001.exr").read_bytes() == before

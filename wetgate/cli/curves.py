@@ -1,0 +1,51 @@
+"""`wetgate curves`: the exposure curves of a scan, for whatever restores frames one by one."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any
+
+from wetgate.cli.progress import Progress
+from wetgate.errors import WetgateError
+from wetgate.files import make_folder, write_bytes
+from wetgate.images import ENCODINGS, open_source
+from wetgate.pairing import deflicker
+
+HELP = "Measure the flicker of a scan; the node in Nuke and other hosts takes it out before the model sees a frame."
+EPILOG = """`wetgate apply` measures by itself. A node sees single frames, so it is given the curves of the whole scan:
+without them, a model that was trained on a steadied scan leaves the flicker in, and its colours follow it.
+
+example:
+  wetgate curves scans/shot.####.dpx shot.curves.json"""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "scan", metavar="SCAN_PATTERN", help="the whole scan: what flickers is told from its neighbours"
+    )
+    parser.add_argument("output", metavar="FILE", help="where the curves go, as JSON")
+    parser.add_argument(
+        "--encoding", choices=ENCODINGS, default="display", help="how the scan is coded (default: display)"
+    )
+
+
+def run(arguments: Namespace) -> dict[str, Any]:
+    output = Path(arguments.output)
+    with open_source(arguments.scan) as source:
+        if output.exists() and output.resolve() in {source.path(frame).resolve() for frame in source.frames}:
+            raise WetgateError(f"{output} is a picture of the scan; name another file.")
+        with Progress(len(source.frames), "frames measured", quiet=arguments.json) as progress:
+            curves = deflicker.measure(source, arguments.encoding, follow=progress.update)
+        frames = list(source.frames)
+    make_folder(output.absolute().parent)
+    write_bytes(output, curves.dumps().encode())
+    return {"curves": str(output), "frames": len(frames), "steadied": curves.extent(frames)}
+
+
+def describe(result: dict[str, Any]) -> str:
+    steadied = result["steadied"]
+    return (
+        f"{result['curves']}: {steadied['frames']} of {result['frames']} frames are steadied, "
+        f"by at most {steadied['largest']:.3f} density."
+    )
