@@ -186,6 +186,7 @@ class Session:
             if folder is None and self._reader is None and recent:
                 self.open(recent[0])
             self._changed()
+            self.look()
 
         if folder is not None:
             self.open(folder)

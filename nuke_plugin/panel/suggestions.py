@@ -66,7 +66,9 @@ class SuggestionsPage(QtWidgets.QWidget):
         self.ask.setEnabled(session.has_engine and not asking and bool(self.scan.text().strip()))
         known = session.coverage
         self.coverage.setVisible(known is not None)
-        self.coverage.setText("" if known is None else f"The pairs know {known:.0%} of the colours of this scan.")
+        enough = "" if session.suggestions else " No frame would add anything worth a pair."
+        said = f"The pairs know {known:.0%} of the colours of this scan.{enough}" if known is not None else ""
+        self.coverage.setText(said)
         pairs = [pair.frame for pair in session.standing.pairs if pair.state == "accepted"]
         self.strip.show_coverage(session.known, pairs, [one.frame for one in session.suggestions])
         if session.suggestions != self._shown:
