@@ -55,7 +55,7 @@ ASKED: Mapping[str, str] = {
     "stop": "Stopping after this step.",
     "pause": "Pausing after this step.",
     "resume": "Going on.",
-    "checkpoint": "Keeping what it has learnt so far.",
+    "checkpoint": "Writing what it has learnt so far as the model.",
 }
 STAGES: Mapping[str, str] = {
     "first look": "a first model from the pairs as they were collected",

@@ -43,6 +43,7 @@ class TrainBar(QtWidgets.QWidget):
         self.train.setProperty("main", True)
         self.go_on = self._button("Go on", "Go on with the latest run where it was left", "", session.go_on)
         self.pause = self._button("Pause", "Compute nothing until it is resumed", "Ctrl+P", session.pause_or_resume)
+        self.keep = self._button("Update model", "Write what it has learnt so far as the model, now", "", self._keep)
         self.stop = self._button("Stop", "End it after this step; the model so far stays", "", self._stop)
         self.progress = QtWidgets.QProgressBar()
         self.progress.setRange(0, _PER_MILLE)
@@ -63,7 +64,7 @@ class TrainBar(QtWidgets.QWidget):
         options.addStretch(1)
         buttons = QtWidgets.QHBoxLayout()
         buttons.addStretch(1)
-        for button in (self.go_on, self.stop, self.pause, self.train):
+        for button in (self.go_on, self.keep, self.stop, self.pause, self.train):
             buttons.addWidget(button)
         self._rows = QtWidgets.QHBoxLayout()
         self._rows.addLayout(options)
@@ -98,6 +99,8 @@ class TrainBar(QtWidgets.QWidget):
         self.train.setEnabled("train" in actions)
         self.train.setToolTip(session.why_not_train or "Start a new run in the background (Ctrl+T)")
         self.go_on.setVisible("go_on" in actions)
+        self.keep.setVisible(session.state == "training")
+        self.keep.setEnabled("checkpoint" in actions)
         self.pause.setText("Resume" if session.state == "paused" else "Pause")
         self.pause.setAccessibleName(self.pause.text())
         self.pause.setEnabled(bool(actions & {"pause", "resume"}))
@@ -162,6 +165,9 @@ class TrainBar(QtWidgets.QWidget):
 
     def _stop(self) -> None:
         self._session.send("stop")
+
+    def _keep(self) -> None:
+        self._session.send("checkpoint")
 
 
 class TrainPage(QtWidgets.QWidget):

@@ -230,6 +230,9 @@ class Panel(QtWidgets.QWidget):
         if session.trouble:
             palette.setColor(theme.Role.WindowText, theme.mix(theme.BAD, theme.Colour(255, 255, 255), 0.3))
         self.notice.setPalette(palette)
+        at_work = self.pages.currentWidget() is self.work_page
+        self.node.setVisible(at_work)
+        self.report.setVisible(at_work)
         model = session.model
         self.node.setEnabled(model is not None and not session.desk.why_not)
         self.node.setToolTip(

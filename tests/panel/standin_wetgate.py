@@ -70,6 +70,8 @@ def work(run):
     run.emit({"event": "model", "stage": "first look", "seconds": 0.1})
     while state != "stopped" and time.monotonic() < give_up:
         for command in run.take_commands():
+            if command == "checkpoint":
+                run.emit({"event": "checkpoint", "step": step})
             state = {"stop": "stopped", "pause": "paused", "resume": "training"}.get(command, state)
         if state == "training":
             step += 1

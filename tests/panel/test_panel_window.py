@@ -154,6 +154,8 @@ def test_train_pause_resume_stop_go_on(open_reel, until, reel):
     assert bar.device.text() == "on CPU" and bar.state.text() == "Run 1: Training"
     assert reel.latest_run().settings["protect"] == "luma"
 
+    click(bar.keep)
+    until(lambda: any(event.get("event") == "checkpoint" for event in panel.session.standing.latest.events))
     click(bar.pause)
     until(lambda: panel.session.state == "paused")
     assert bar.pause.text() == "Resume" and bar.doing.text().startswith("Paused")
