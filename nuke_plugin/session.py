@@ -391,8 +391,10 @@ class Session:
 
     def _await(self, answer: Mapping[str, Any]) -> None:
         """A trainer comes up: look at it until it is there, and have it show the chosen pair, or any that counts."""
-        self._awaited = time.monotonic() + _START_PATIENCE_S
         pair, folder = self.pair, Path(str(answer.get("folder", "")))
+        if self.standing.folder not in folder.parents:
+            return
+        self._awaited = time.monotonic() + _START_PATIENCE_S
         if pair is None or pair.state in ("rejected", "damaged"):
             pair = next((one for one in self.standing.pairs if one.state not in ("rejected", "damaged")), None)
         run = self.standing.run(int(answer.get("run", 0)))
@@ -448,6 +450,8 @@ class Session:
             return
 
         def told(answer: Mapping[str, Any]) -> None:
+            if folder != self.standing.folder:
+                return
             self.suggestions = tuple(_suggestions(answer))
             self.coverage = _share(answer.get("coverage")) if answer.get("pairs", 1) else None
             self.known = _known(answer.get("frames"))

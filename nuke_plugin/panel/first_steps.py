@@ -94,7 +94,7 @@ class OpenPage(QtWidgets.QWidget):
         self.problem = QtWidgets.QLabel()
         self.problem.setWordWrap(True)
         self.folder = QtWidgets.QLineEdit()
-        self.folder.setPlaceholderText("A new folder, for example reel3_shot010.wetgate")
+        self.folder.setPlaceholderText("A new folder, for example reel3_shot010.wetgate (in your home folder)")
         tracked(self.folder, "Folder of the new restoration")
         self.folder.textChanged.connect(lambda _: self.refresh())
         self.browse = QtWidgets.QToolButton()
@@ -147,7 +147,7 @@ class OpenPage(QtWidgets.QWidget):
             self.folder.setText(name if name.endswith(".wetgate") else f"{name}.wetgate")
 
     def _make(self) -> None:
-        folder = Path(self.folder.text().strip()).expanduser()
+        folder = Path.home() / Path(self.folder.text().strip()).expanduser()
         self._session.create(folder, str(self.recipe.currentData()), str(self.encoding.currentData()))
 
 

@@ -5,6 +5,7 @@ Enumerations are written out (``Qt.AlignmentFlag.AlignLeft``), which both know.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,12 +30,18 @@ __all__ = [
     "QtWidgets",
     "Signal",
     "em",
+    "open_file",
     "place_of",
     "scaled",
     "shrinkable",
     "tracked",
     "turned",
 ]
+
+
+def open_file(path: Path) -> None:
+    """Show a file in the program that the system has for it."""
+    QtGui.QDesktopServices.openUrl(QtCore.QUrl.fromLocalFile(str(path)))
 
 
 def place_of(event: Any) -> QtCore.QPointF:

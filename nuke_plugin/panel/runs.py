@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import webbrowser
 from typing import Optional
 
 from nuke_plugin import words
 from nuke_plugin.panel import theme
 from nuke_plugin.panel.delivery import Pictures
 from nuke_plugin.panel.overlay import OverlayBar
-from nuke_plugin.panel.qt import Qt, QtGui, QtWidgets, em, scaled, tracked, turned
+from nuke_plugin.panel.qt import Qt, QtGui, QtWidgets, em, open_file, scaled, tracked, turned
 from nuke_plugin.session import Session
 from nuke_plugin.standing import RunStanding
 
@@ -166,7 +165,7 @@ class RunsPage(QtWidgets.QWidget):
     def _open_report(self) -> None:
         for run in self.chosen()[:1]:
             if run.report is not None:
-                webbrowser.open(run.report.as_uri())
+                open_file(run.report)
 
 
 def _cells(run: RunStanding) -> tuple[str, ...]:

@@ -14,7 +14,6 @@ A panel holds nothing that is not on disk: it may be destroyed at any moment, as
 
 from __future__ import annotations
 
-import webbrowser
 from pathlib import Path
 from typing import Optional
 
@@ -24,7 +23,7 @@ from nuke_plugin.panel import theme
 from nuke_plugin.panel.delivery import Pictures, Pump
 from nuke_plugin.panel.first_steps import InstallPage, OpenPage
 from nuke_plugin.panel.pairs import PairList, PairPage
-from nuke_plugin.panel.qt import QShortcut, Qt, QtCore, QtGui, QtWidgets, em, tracked
+from nuke_plugin.panel.qt import QShortcut, Qt, QtCore, QtGui, QtWidgets, em, open_file, tracked
 from nuke_plugin.panel.runs import RunsPage
 from nuke_plugin.panel.suggestions import SuggestionsPage
 from nuke_plugin.panel.training import Clock, TrainBar, TrainPage
@@ -272,7 +271,7 @@ class Panel(QtWidgets.QWidget):
     def _open_report(self) -> None:
         report = self._report()
         if report is not None:
-            webbrowser.open(report.as_uri())
+            open_file(report)
 
     def _look(self) -> None:
         if self.isVisible():

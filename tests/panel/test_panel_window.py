@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import webbrowser
-
 import pytest
 from panel_stage import add_pair, add_run, draw_pair, exr_header, new_restoration
 
+import nuke_plugin.panel.window
 from nuke_plugin.panel.qt import Qt, QtCore, QtWidgets
 from wetgate.project import open_restoration
 
@@ -287,10 +286,10 @@ def test_a_restore_node_of_an_older_run(open_reel, reel, desk):
 def test_the_report_opens_in_the_browser(open_reel, reel, monkeypatch):
     add_run(reel)
     opened = []
-    monkeypatch.setattr(webbrowser, "open", opened.append)
+    monkeypatch.setattr(nuke_plugin.panel.window, "open_file", opened.append)
     panel = open_reel()
     click(panel.report)
-    assert opened == [reel.runs()[0].report.as_uri()]
+    assert opened == [reel.runs()[0].report]
 
 
 # What to pair next
