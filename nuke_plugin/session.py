@@ -11,10 +11,8 @@ moment, here or on another machine, and finds the same pairs, runs and notes, an
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -22,10 +20,11 @@ from pathlib import Path
 from typing import Any, Optional, Protocol
 
 from nuke_plugin import words
+from nuke_plugin.comparing import Difference, compare
 from nuke_plugin.engine import Calls, Engine, Health, Options, Task, Worker
+from nuke_plugin.memory import memory_file, remember, remembered
 from nuke_plugin.standing import PairStanding, Reader, RunStanding, Standing, exr_size, write_note
 from wetgate.errors import WetgateError
-from wetgate.files import make_folder, write_json
 from wetgate.project import Pair, Run, create_restoration, open_restoration
 
 ACTIONS: Mapping[str, frozenset[str]] = {
@@ -98,15 +97,6 @@ class Suggestion:
     reason: str
     coverage: Optional[float] = None
     gain: Optional[float] = None
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One line of a comparison of two runs; ``better`` is 0 for the first, 1 for the second, None for neither."""
-
-    name: str
-    values: tuple[str, str]
-    better: Optional[int] = None
 
 
 class Session:
@@ -190,7 +180,7 @@ class Session:
 
         if folder is not None:
             self.open(folder)
-        self._worker.run(lambda: (_remembered(self._memory), self._presence()), done, self._failed)
+        self._worker.run(lambda: (remembered(self._memory), self._presence()), done, self._failed)
 
     def _presence(self) -> Health:
         try:
@@ -209,7 +199,7 @@ class Session:
         self.notice, self.trouble = "", False
         self.recent = tuple(dict.fromkeys([self._reader.folder, *self.recent]))[:_MOST_RECENT]
         recent = self.recent
-        self._worker.run(lambda: _remember(self._memory, recent))
+        self._worker.run(lambda: remember(self._memory, recent))
         self._changed()
         self.look()
 
@@ -565,33 +555,6 @@ class Session:
             task.cancel()
 
 
-def compare(first: RunStanding, second: RunStanding) -> tuple[Difference, ...]:
-    """What two runs were told and what came of it."""
-    runs = (first, second)
-
-    def line(name: str, value: Callable[[RunStanding], str]) -> Difference:
-        return Difference(name, (value(first), value(second)))
-
-    lines = [
-        line("State", lambda run: words.RUN_STATES.get(run.state, run.state)),
-        line("Time", lambda run: words.duration(words.seconds_since_start(run))),
-        line("Protects", lambda run: words.PROTECTED.get(str(run.settings.get("protect")), ("?", ""))[0]),
-        line("Pairs", lambda run: str(len(run.settings.get("pairs") or ()))),
-        line("Held out", lambda run: str(len(run.settings.get("held_out") or ()) or "by turns")),
-    ]
-    for key, name, more_is_better in words.MEASURES:
-        found = [run.measures.get("restored", {}).get(key) for run in runs]
-        if found[0] is None and found[1] is None:
-            continue
-        digits = 3 if key == "ssim" else 2
-        shown = ["not measured" if value is None else f"{value:.{digits}f}" for value in found]
-        better = None
-        if found[0] is not None and found[1] is not None and more_is_better and shown[0] != shown[1]:
-            better = int((found[1] - found[0]) * more_is_better > 0)
-        lines.append(Difference(name, (shown[0], shown[1]), better))
-    return (*lines, line("Note", lambda run: run.note))
-
-
 def pattern_of(path: str, frame: int) -> str:
     """The sequence that a file belongs to: frame 21 of `bikes.0021.dpx` is in `bikes.####.dpx`."""
     folder, name = os.path.split(path)
@@ -600,30 +563,6 @@ def pattern_of(path: str, frame: int) -> str:
         return path
     place = places[-1]
     return os.path.join(folder, name[: place.start()] + "#" * len(place.group()) + name[place.end() :])
-
-
-def memory_file() -> Path:
-    """Where the user's own settings of the panel are kept."""
-    home = Path.home()
-    if os.name == "nt":
-        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "Wetgate" / "panel.json"
-    if sys.platform == "darwin":
-        return home / "Library" / "Application Support" / "Wetgate" / "panel.json"
-    return Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config") / "wetgate" / "panel.json"
-
-
-def _remembered(path: Path) -> list[Path]:
-    """The restorations that were open last and are still there, newest first."""
-    try:
-        folders = json.loads(path.read_text(encoding="utf-8"))["restorations"]
-        return [Path(folder) for folder in folders if Path(folder, "restoration.json").is_file()]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-
-
-def _remember(path: Path, folders: tuple[Path, ...]) -> None:
-    make_folder(path.parent)
-    write_json(path, {"restorations": [str(folder) for folder in folders]})
 
 
 def _by_hand(what: str, reason: str) -> str:

@@ -15,6 +15,17 @@ _EVERY_MS = 15
 _AT_ONCE_S = 0.01
 
 
+class Clock(QtCore.QObject):
+    """Has something done again and again, as long as its parent lives."""
+
+    def __init__(self, interval_ms: int, act: Callable[[], None], parent: QtCore.QObject) -> None:
+        super().__init__(parent)
+        timer = QtCore.QTimer(self)
+        timer.setInterval(interval_ms)
+        timer.timeout.connect(act)
+        timer.start()
+
+
 class Pump(QtCore.QObject):
     """Has the calls of threads made in Qt's main thread, as long as its parent lives.
 
@@ -25,10 +36,7 @@ class Pump(QtCore.QObject):
     def __init__(self, calls: Calls, parent: QtCore.QObject) -> None:
         super().__init__(parent)
         self._calls = calls
-        self._timer = QtCore.QTimer(self)
-        self._timer.setInterval(_EVERY_MS)
-        self._timer.timeout.connect(self._make)
-        self._timer.start()
+        Clock(_EVERY_MS, self._make, self)
 
     def _make(self) -> None:
         """Make what has come; where that takes long, the rest comes after Qt has done its own work."""

@@ -9,7 +9,7 @@ from nuke_plugin.panel import theme
 from nuke_plugin.panel.curves import Curves
 from nuke_plugin.panel.delivery import Pictures
 from nuke_plugin.panel.overlay import OverlayBar
-from nuke_plugin.panel.qt import Qt, QtCore, QtGui, QtWidgets, em, scaled, shrinkable, tracked, turned
+from nuke_plugin.panel.qt import Qt, QtGui, QtWidgets, em, scaled, shrinkable, tracked, turned
 from nuke_plugin.session import Session
 from nuke_plugin.standing import RunStanding
 
@@ -250,14 +250,3 @@ def _quietly(box: QtWidgets.QComboBox, index: int) -> None:
         box.blockSignals(True)
         box.setCurrentIndex(index)
         box.blockSignals(False)
-
-
-class Clock(QtCore.QObject):
-    """Has something done again and again, as long as its parent lives."""
-
-    def __init__(self, interval_ms: int, act: object, parent: QtCore.QObject) -> None:
-        super().__init__(parent)
-        timer = QtCore.QTimer(self)
-        timer.setInterval(interval_ms)
-        timer.timeout.connect(act)
-        timer.start()

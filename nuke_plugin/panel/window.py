@@ -20,13 +20,13 @@ from typing import Optional
 from nuke_plugin import words
 from nuke_plugin.engine import Calls
 from nuke_plugin.panel import theme
-from nuke_plugin.panel.delivery import Pictures, Pump
+from nuke_plugin.panel.delivery import Clock, Pictures, Pump
 from nuke_plugin.panel.first_steps import InstallPage, OpenPage
 from nuke_plugin.panel.pairs import PairList, PairPage
 from nuke_plugin.panel.qt import QShortcut, Qt, QtCore, QtGui, QtWidgets, em, open_file, tracked
 from nuke_plugin.panel.runs import RunsPage
 from nuke_plugin.panel.suggestions import SuggestionsPage
-from nuke_plugin.panel.training import Clock, TrainBar, TrainPage
+from nuke_plugin.panel.training import TrainBar, TrainPage
 from nuke_plugin.session import Desk, Session
 
 LOOK_MS = 400
