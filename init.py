@@ -10,9 +10,12 @@ try:
     if _root not in sys.path:
         sys.path.append(_root)
     import nuke_plugin
+    import wetgate
 
-    if os.path.dirname(os.path.dirname(os.path.realpath(nuke_plugin.__file__ or ""))) != _root:
-        raise ImportError("%s is another package named nuke_plugin: take it off NUKE_PATH" % nuke_plugin.__path__[0])
+    for _each in (nuke_plugin, wetgate):
+        if os.path.dirname(os.path.dirname(os.path.realpath(_each.__file__ or ""))) != _root:
+            _words = (_each.__file__ or _each.__path__[0], _each.__name__)
+            raise ImportError("%s is another package named %s: take it off NUKE_PATH and PYTHONPATH" % _words)
     import nuke_plugin.starting
 
     nuke_plugin.starting.everywhere(_root)

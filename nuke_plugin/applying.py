@@ -41,6 +41,8 @@ def created(node: str) -> None:
     """A node was made, pasted or loaded; in renders, too. Its card waits until somebody opens the node's panel."""
     upgrade(node)
     if host.has_gui():
+        if _key(node) not in _jobs and str(host.knob(node, "job")).strip():
+            host.set_quietly(node, job=" ")  # of a rendering long ago, or of the node that this is a copy of
         _follow(node)
 
 
@@ -179,7 +181,8 @@ def render(node: str) -> None:
     Raises:
         WetgateError: something is not chosen or not connected, or it is at work already.
     """
-    if node in _jobs:
+    key = _key(node)
+    if key in _jobs:
         raise WetgateError(f"{node} is being rendered already: wait, or press Cancel.")
     model, scan = host.path(node, "model"), host.input_of(node, 0)
     if not model:
@@ -189,7 +192,6 @@ def render(node: str) -> None:
     first, last = (int(str(host.knob(node, name))) for name in ("first", "last"))
     if first == last == 0:
         first, last = host.frame_range(scan)
-    looked = host.viewer()
     order = Order(
         model=model,
         scan=scan,
@@ -197,24 +199,24 @@ def render(node: str) -> None:
         first=first,
         last=last,
         output=host.path(node, "output") or _new_output(node, model),
-        view=looked.view if looked else "",
+        view=host.current_view(),
         device=str(host.knob(node, "device")),
         curves=host.path(node, "curves"),
         offset=int(str(host.knob(node, "frameOffset"))),
     )
-    job = Job(order, lambda sentence: _say(node, sentence), lambda read: _ended(node))
-    _jobs[node] = job
+    job = Job(order, lambda sentence: _say(key, sentence), lambda read: _ended(key))
+    _jobs[key] = job
     try:
         job.start()
     except WetgateError:
-        del _jobs[node]
+        del _jobs[key]
         raise
 
 
 def cancel(node: str) -> None:
     """End a node's rendering in the background."""
-    if node in _jobs:
-        _jobs[node].cancel()
+    if _key(node) in _jobs:
+        _jobs[_key(node)].cancel()
 
 
 def _new_output(node: str, model: str) -> str:
@@ -225,13 +227,18 @@ def _new_output(node: str, model: str) -> str:
     return os.path.join(folder, f"{node.rpartition('.')[2]}.####.exr")
 
 
-def _say(node: str, sentence: str) -> None:
-    if host.has_node(node):
-        host.set_quietly(node, job=sentence)
+def _key(node: str) -> tuple[int, str]:
+    """The script and the node: another script may have a node of that name."""
+    return host.opening(), node
 
 
-def _ended(node: str) -> None:
-    _jobs.pop(node, None)
+def _say(key: tuple[int, str], sentence: str) -> None:
+    if key == _key(key[1]) and host.has_node(key[1]):
+        host.set_quietly(key[1], job=sentence)
 
 
-_jobs: dict[str, Job] = {}
+def _ended(key: tuple[int, str]) -> None:
+    _jobs.pop(key, None)
+
+
+_jobs: dict[tuple[int, str], Job] = {}

@@ -21,7 +21,7 @@ from typing import Optional
 from nuke_plugin import host
 from nuke_plugin.restoring import frame_name, render_files
 from wetgate.errors import WetgateError
-from wetgate.files import make_folder, process_is_alive
+from wetgate.files import make_folder, process_is_alive, sentence_for
 from wetgate.project.numbered import host_name
 from wetgate.service.client import connect
 from wetgate.service.protocol import Model
@@ -79,7 +79,7 @@ class Job:
 
     def __init__(self, order: Order, say: Say, ended: Ended) -> None:
         self._order, self._say, self._ended = order, say, ended
-        self._script = host.script()
+        self._script = host.opening()
         self._cancelled = threading.Event()
         self._folder: Optional[Path] = None
         self._files: dict[str, dict[int, str]] = {}
@@ -90,10 +90,14 @@ class Job:
         Raises:
             WetgateError: the order makes no sense or its folder cannot be written.
         """
-        frame_name(self._order.output, self._order.first)
-        if not self._order.frames:
+        order = self._order
+        frame_name(order.output, order.first)
+        if not order.frames:
             raise WetgateError("The last frame comes before the first: choose the frames to restore again.")
-        _sweep(make_folder(os.path.dirname(self._order.output)))
+        _require_place(order)
+        if order.mask:
+            host.require_alpha(order.mask)
+        _sweep(make_folder(os.path.dirname(order.output)))
         self._say("Reading the model.")
         self._in_thread(self._describe)
 
@@ -149,7 +153,11 @@ class Job:
 
     def _render(self, wanted: Mapping[str, tuple[str, Sequence[int]]]) -> None:
         """Write frames of nodes; the names are those of their files."""
-        self._folder = Path(tempfile.mkdtemp(prefix=_prefix(os.getpid()), dir=os.path.dirname(self._order.output)))
+        beside = os.path.dirname(self._order.output)
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix=_prefix(os.getpid()), dir=beside))
+        except OSError as error:
+            raise WetgateError(sentence_for(error, beside)) from error
         total, written = sum(len(frames) for _, frames in wanted.values()), 0
         with host.progress("Wetgate: frames for the restoration") as window:
             for name, (node, frames) in wanted.items():
@@ -165,9 +173,9 @@ class Job:
     def _read(self, made: list[int]) -> None:
         if not made:
             raise host.Cancelled
-        if host.script() != self._script:
+        if host.opening() != self._script:
             self._end("Done.")
-            host.tell(f"The restored frames are {self._order.output}; the script that asked for them is not open.")
+            host.tell(f"The restored frames are {self._order.output}; the script that asked for them was closed.")
             return
         read = host.create_read(self._order.output, made[0], made[-1], "raw")
         what = "Cancelled; what was done" if self._cancelled.is_set() else "Done; it"
@@ -203,6 +211,21 @@ class Job:
             shutil.rmtree(self._folder, ignore_errors=True)
         self._say(sentence)
         self._ended(read)
+
+
+def _require_place(order: Order) -> None:
+    """Fail where Nuke cannot write, and where the artist's own files are: nothing of ours may come to lie there."""
+    folder = os.path.dirname(order.output)
+    if not os.path.isabs(folder):
+        raise WetgateError(f"{order.output} is not a whole path: choose where the restored frames go.")
+    if not host.is_for_one_frame(folder):
+        raise WetgateError(f"Nuke takes the # or % in {folder} for a frame's number: choose another folder.")
+    for node in filter(None, (order.scan, order.mask)):
+        for source in host.source_folders(node):
+            if os.path.normcase(os.path.realpath(source)) == os.path.normcase(os.path.realpath(folder)):
+                raise WetgateError(
+                    f"{folder} is the folder of files that {node} comes from, where nothing is written: choose another."
+                )
 
 
 def _prefix(process: int) -> str:

@@ -79,7 +79,7 @@ def add_pairs(
         reference: the node of the same pictures as they should look; of any size.
         frames: which frames of the script.
         region: only this part of the scan, and of a reference of the same size: x, y, width, height from the top left.
-        mask: a node that is white where a pair counts: its alpha where it has one, else its colours.
+        mask: a node whose alpha is white where a pair counts.
         view: which view of the script; the first by default.
         recipe: of a new restoration; one that is there must have the same, where it is given.
         encoding: how the graph's pixels are coded, likewise.
@@ -247,8 +247,7 @@ def _take_region(node: str) -> None:
         )
     x, y, width, height = looked.region
     bottom = host.picture_size(scan)[1] - y - height
-    host.set_knob(node, "region", (x, bottom, x + width, bottom + height))
-    host.set_knob(node, "use_region", True)
+    host.set_knobs(node, "Wetgate region", region=(x, bottom, x + width, bottom + height), use_region=True)
 
 
 def _region_of(node: str, scan: str) -> Optional[host.Region]:
@@ -281,6 +280,7 @@ def _open(folder: str, recipe: str, encoding: str) -> Optional[Restoration]:
         _require_place(path)
         return None
     restoration = open_restoration(folder)
+    _require_writable(path, path / "pairs")
     for name, wanted, has in (
         ("encoding", encoding, restoration.encoding),
         ("recipe", recipe, restoration.recipe),
@@ -301,6 +301,13 @@ def _require_place(path: Path) -> None:
         raise WetgateError(f"{path} cannot be made, for {above} cannot be written to: choose another folder.")
 
 
+def _require_writable(*folders: Path) -> None:
+    """Likewise, for a restoration that is there."""
+    for folder in folders:
+        if folder.exists() and not os.access(folder, os.W_OK):
+            raise WetgateError(f"{folder} cannot be written to: have its permissions changed, or choose another.")
+
+
 def _check(nodes: dict[str, str], frames: Sequence[int], region: Optional[host.Region]) -> dict[str, Any]:
     """Which region each node is rendered in."""
     if nodes["scan"] == nodes["reference"]:
@@ -316,12 +323,14 @@ def _check(nodes: dict[str, str], frames: Sequence[int], region: Optional[host.R
                 f"{name} has the frames {first} to {last}, but not {outside[0]}: choose others, or move it in time."
             )
     size = host.picture_size(nodes["scan"])
-    if "mask" in nodes and host.picture_size(nodes["mask"]) != size:
+    if "mask" in nodes:
         width, height = host.picture_size(nodes["mask"])
-        raise WetgateError(
-            f"The mask {nodes['mask']} is {width} x {height} pixels but the scan {nodes['scan']} is "
-            f"{size[0]} x {size[1]}: give it the scan's format."
-        )
+        if (width, height) != size:
+            raise WetgateError(
+                f"The mask {nodes['mask']} is {width} x {height} pixels but the scan {nodes['scan']} is "
+                f"{size[0]} x {size[1]}: give it the scan's format."
+            )
+        host.require_alpha(nodes["mask"])
     same = host.picture_size(nodes["reference"]) == size
     return {"scan": region, "mask": region, "reference": region if same else None}
 
@@ -344,7 +353,10 @@ def _coding_note(node: str, encoding: str) -> Iterator[str]:
 def _scratch() -> Iterator[Path]:
     """A folder for rendered frames, gone after the block."""
     wished = os.environ.get("NUKE_TEMP_DIR", "")
-    folder = Path(tempfile.mkdtemp(prefix="wetgate-", dir=wished if os.path.isdir(wished) else None))
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="wetgate-", dir=wished if os.path.isdir(wished) else None))
+    except OSError as error:
+        raise WetgateError(sentence_for(error, wished or tempfile.gettempdir())) from error
     try:
         yield folder
     finally:
@@ -359,8 +371,7 @@ def _render(nodes: dict[str, str], frames: Sequence[int], regions: dict[str, Any
             def follow(done: int, total: int, text: str, before: int = before) -> bool:
                 return window.update((before + done / total) / len(nodes), text)
 
-            alpha = role == "mask" and host.has_alpha(node)
-            with host.matte(node) if alpha else contextlib.nullcontext(node) as source:
+            with host.matte(node) if role == "mask" else contextlib.nullcontext(node) as source:
                 pattern = f"{scratch}/{role}.####.exr"
                 host.write_frames(source, frames, pattern, view=view, region=regions[role], follow=follow)
 
@@ -407,14 +418,20 @@ def _move_in(
 ) -> tuple[int, ...]:
     """Make the pairs of the rendered frames, all or none; their numbers, in the order of the frames."""
     drafts: list[PairDraft] = []
-    with contextlib.ExitStack() as together:
-        for frame in sorted(frames, reverse=True):  # left in the opposite order, and numbered then
-            draft = together.enter_context(restoration.add_pair(frame, region, origins[frame]))
-            for role in nodes:
-                target = getattr(draft, role)
-                try:
-                    shutil.move(scratch / f"{role}.{frame:04d}.exr", target)
-                except OSError as error:
-                    raise WetgateError(sentence_for(error, target)) from error
-            drafts.append(draft)
+    try:
+        with contextlib.ExitStack() as together:
+            for frame in sorted(frames, reverse=True):  # left in the opposite order, and numbered then
+                draft = together.enter_context(restoration.add_pair(frame, region, origins[frame]))
+                drafts.append(draft)
+                for role in nodes:
+                    target = getattr(draft, role)
+                    try:
+                        shutil.move(scratch / f"{role}.{frame:04d}.exr", target)
+                    except OSError as error:
+                        raise WetgateError(sentence_for(error, target)) from error
+    except BaseException:
+        for draft in drafts:
+            if draft.pair:  # the disk was full for another one
+                shutil.rmtree(draft.pair.folder, ignore_errors=True)
+        raise
     return tuple(sorted(draft.pair.number for draft in drafts if draft.pair))

@@ -23,15 +23,9 @@ class NukeDesk:
 
         It knows the restoration too, so that it can follow a training.
         """
-        looked = host.viewer()
-        scan = looked.scan if looked else None
-        name = host.create_restore(model, above=scan)
-        host.set_knob(name, "restoration", host.as_text(folder))
-        return name
+        return host.create_restore(model, above=host.viewed_scan(), restoration=folder)
 
     def scan_pattern(self) -> str:
         """The files of the scan that the Viewer shows; "" where there are none, or where their pixels are others."""
-        looked = host.viewer()
-        if looked is None or looked.scan is None or not host.is_as_in_files(looked.scan):
-            return ""
-        return host.source_files(looked.scan)[0]
+        scan = host.viewed_scan()
+        return host.source_files(scan)[0] if scan and host.is_as_in_files(scan) else ""

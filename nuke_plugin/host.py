@@ -26,6 +26,9 @@ Follow = Callable[[int, int, str], bool]
 
 _NO_PICTURE = ("BackdropNode", "StickyNote", "Viewer", "Input", "Output", "Write")
 _READS = ("Read",)
+_PLACES = re.compile(r"#|%\d*d|%[vV]")
+_closed: Optional[int] = None
+"""How many scripts were closed; None before anybody asked."""
 
 
 class Cancelled(Exception):
@@ -69,6 +72,20 @@ def script() -> str:
     return str(_value(nuke.root(), "name") or "")
 
 
+def opening() -> int:
+    """A number for the script that is open: another one once it was closed, the same when it is saved elsewhere."""
+    global _closed
+    if _closed is None:
+        _closed = 0
+        nuke.addOnScriptClose(_count_closed)
+    return _closed
+
+
+def _count_closed() -> None:
+    global _closed
+    _closed = (_closed or 0) + 1
+
+
 def colour_management() -> str:
     """What the script says of its colours, as "OCIO, scene_linear"."""
     root = nuke.root()
@@ -92,20 +109,28 @@ def viewer() -> Optional[Looked]:
     """What the active Viewer shows; None where there is no Viewer.
 
     Raises:
-        WetgateError: the region of interest lies outside the picture.
+        WetgateError: the region of interest lies outside the picture, or a node is a clone.
     """
     window = nuke.activeViewer()
     if not window:
         return None
     node = window.node()
-    a, b = (window.activeInput(secondary=secondary) for secondary in (False, True))
-    scan, reference = (None if index is None else node.input(index) for index in (a, b))
-    shown = scan if scan is not None else reference
-    region = None
-    if shown is not None and node.roiEnabled():
-        roi = node.roi()
-        region = None if not roi else _from_top(roi, picture_size(_name(shown)))
-    return Looked(_name_or_none(scan), _name_or_none(reference), current_frame(), str(window.view()), region)
+    scan, reference = _viewed(window, secondary=False), _viewed(window, secondary=True)
+    shown = scan or reference
+    roi = node.roi() if shown and node.roiEnabled() else None
+    region = _from_top(roi, picture_size(shown)) if shown and roi else None
+    return Looked(scan, reference, current_frame(), str(window.view()), region)
+
+
+def viewed_scan() -> Optional[str]:
+    """The node of the Viewer's A input, whatever its region of interest is; None where there is none."""
+    window = nuke.activeViewer()
+    return _viewed(window, secondary=False) if window else None
+
+
+def _viewed(window: nuke.ViewerWindow, *, secondary: bool) -> Optional[str]:
+    index = window.activeInput(secondary=secondary)
+    return None if index is None else _own_name(window.node().input(index))
 
 
 def current_view() -> str:
@@ -125,8 +150,12 @@ def nodes_of(node_class: str) -> list[str]:
 
 
 def input_of(node: str, index: int) -> Optional[str]:
-    """The node that is connected to an input; None where there is none."""
-    return _name_or_none(_node(node).input(index))
+    """The node that is connected to an input; None where there is none.
+
+    Raises:
+        WetgateError: it is a clone.
+    """
+    return _own_name(_node(node).input(index))
 
 
 def class_of(node: str) -> str:
@@ -148,25 +177,47 @@ def frame_range(node: str) -> tuple[int, int]:
 
 def source_files(node: str) -> tuple[str, str]:
     """The file pattern and the colour space of the nearest Read above a node, the node included; "" without one."""
-    waiting, seen = deque([_node(node)]), set()
+    for read in _reads_above(_node(node)):
+        space = "raw" if _value(read, "raw") else _value(read, "colorspace")
+        return _pattern_of(read), str(space or "")
+    return "", ""
+
+
+def source_folders(node: str) -> set[str]:
+    """The folders of all files that a node's picture comes from."""
+    return {os.path.dirname(pattern) for pattern in map(_pattern_of, _reads_above(_node(node))) if pattern}
+
+
+def _pattern_of(read: nuke.Node) -> str:
+    with _untouched(), _full_resolution():  # in proxy mode it may name other files
+        return str(nuke.filename(read) or "")
+
+
+def _reads_above(node: nuke.Node) -> Iterator[nuke.Node]:
+    """The Reads above a node, itself included, the nearest first; into groups and out of them."""
+    waiting, seen = deque([node]), set()
     while waiting:
         found = waiting.popleft()
-        if _name(found) in seen:
-            continue
-        seen.add(_name(found))
-        if found.Class() in _READS:
-            space = "raw" if _value(found, "raw") else _value(found, "colorspace")
-            return str(nuke.filename(found) or ""), str(space or "")
-        inside = found.nodes() if isinstance(found, nuke.Group) else []
         above = [found.input(index) for index in range(found.inputs())]
+        if found.Class() == "Input":
+            above.append(found.parent().input(int(_value(found, "number") or 0)))
+        itself = (_name(found), *map(_name_or_none, above))  # a clone has the name of others, but inputs of its own
+        if itself in seen:
+            continue
+        seen.add(itself)
+        if found.Class() in _READS:
+            yield found
+            continue
         waiting.extend(each for each in above if each is not None)
+        inside = found.nodes() if isinstance(found, nuke.Group) else []
         waiting.extend(each for each in inside if each.Class() == "Output")
-    return "", ""
 
 
 def frame_file(node: str, frame: int, view: str = "") -> str:
     """The file that a node's picture of a frame comes from, as the picture's metadata say it; "" where they do not."""
-    return str(_node(node).metadata("input/filename", frame, view or views()[0]) or "")
+    source = _node(node)
+    with _untouched(), _full_resolution():
+        return str(source.metadata("input/filename", frame, view or views()[0]) or "")
 
 
 def is_as_in_files(node: str) -> bool:
@@ -174,15 +225,21 @@ def is_as_in_files(node: str) -> bool:
     found: Optional[nuke.Node] = _node(node)
     while found is not None and found.Class() in ("Dot", "NoOp"):
         found = found.input(0)
-    if found is None or found.Class() not in _READS:
+    if found is None or found.Class() not in _READS or _value(found, "disable"):
         return False
     root = nuke.root()
     working = _value(root, "workingSpaceLUT") if _value(root, "colorManagement") == "OCIO" else "linear"
     return bool(_value(found, "raw")) or _value(found, "colorspace") in (working, f"default ({working})")
 
 
-def has_alpha(node: str) -> bool:
-    return "rgba.alpha" in _node(node).channels()
+def require_alpha(mask: str) -> None:
+    """A mask is an alpha here, as at the mask inputs of Nuke's own nodes; one without would select nothing.
+
+    Raises:
+        WetgateError: the node has no alpha.
+    """
+    if "rgba.alpha" not in _node(mask).channels():
+        raise WetgateError(f"The mask {mask} has no alpha: put a Shuffle below it that makes its matte the alpha.")
 
 
 # Frames out of the graph
@@ -278,17 +335,23 @@ def set_knob(node: str, name: str, value: object) -> None:
     _knob(_node(node), name).setValue(value)
 
 
+def set_knobs(node: str, step: str, **values: object) -> None:
+    """Set several knobs in one step of the undo list, which is called ``step``."""
+    with _undo_step(step):
+        _set(_node(node), **values)
+
+
 def create_pairs() -> str:
     """Make a WetgatePairs node below the selection; return its name."""
     with _undo_step("Wetgate pairs"):
         return _name(_create("WetgatePairs", shown=True))
 
 
-def create_restore(model: str, *, above: Optional[str] = None) -> str:
+def create_restore(model: str, *, above: Optional[str] = None, restoration: str = "") -> str:
     """Make a WetgateRestore node with its model set, below ``above`` or the selection; return its name."""
     with _undo_step("Wetgate restore"):
         node = _create("WetgateRestore", above, shown=True)
-        _set(node, model=as_text(model))
+        _set(node, model=as_text(model), restoration=as_text(restoration))
         return _name(node)
 
 
@@ -347,8 +410,9 @@ def ask(sentence: str) -> bool:
 
 def choose_node(sentence: str) -> Optional[str]:
     """Let the artist choose one of the nodes that have a picture, the selected ones first; None when cancelled."""
-    names = [_name(node) for node in nuke.allNodes() if node.Class() not in _NO_PICTURE]
-    names.sort(key=lambda name: (name not in selected(), name.lower()))
+    names = [_name(node) for node in nuke.allNodes() if node.Class() not in _NO_PICTURE and not node.clones()]
+    first = set(selected())
+    names.sort(key=lambda name: (name not in first, name.lower()))
     if not names or not has_gui():
         return None
     chosen = nuke.choice("Wetgate", sentence, names)
@@ -458,13 +522,27 @@ def this_node() -> str:
 def path(node: str, name: str) -> str:
     """A file or a folder as Nuke reads it from a knob: Tcl in it is evaluated, a link is followed; "" where none is.
 
+    A place for the frame's number stays one.
+
     Raises:
-        WetgateError: there is no such node or knob.
+        WetgateError: there is no such node or knob, or Tcl cannot evaluate what is in it.
     """
     found = _knob(_node(node), name)
     if isinstance(found, nuke.Link_Knob):
         found = found.getLinkedKnob()
-    return str((found.evaluate() if isinstance(found, nuke.EvalString_Knob) else found.value()) or "")
+    text = str(found.value() or "")
+    if not isinstance(found, nuke.EvalString_Knob) or not re.search(r"[\[$\\]", text):
+        return text  # as it is: evaluated, # in a folder's name would become the frame's number
+    try:
+        # evaluate() would put the current frame in the place of its number.
+        return str((found.getEvaluatedValue() if isinstance(found, nuke.File_Knob) else found.evaluate()) or "")
+    except RuntimeError as error:
+        raise WetgateError(f"{node}: {name} cannot be evaluated ({str(error).strip()}): write it anew.") from error
+
+
+def is_for_one_frame(path: str) -> bool:
+    """Whether Nuke takes nothing in a path for a place of the frame's number or of the view's name."""
+    return not _PLACES.search(path)
 
 
 def as_text(path: str) -> str:
@@ -556,6 +634,19 @@ def _name_or_none(node: Optional[nuke.Node]) -> Optional[str]:
     return None if node is None else _name(node)
 
 
+def _own_name(node: Optional[nuke.Node]) -> Optional[str]:
+    """A name that means this node only, None for no node; clones share one, though each has another picture.
+
+    Raises:
+        WetgateError: it is a clone.
+    """
+    if node is not None and node.clones():
+        raise WetgateError(
+            f"{_name(node)} is a clone, which shares its name with others: put a Dot below it, and use the Dot instead."
+        )
+    return _name_or_none(node)
+
+
 def _knob(node: nuke.Node, name: str) -> nuke.Knob:
     found = node.knob(name)
     if found is None:
@@ -587,7 +678,11 @@ def _from_top(roi: dict[str, float], size: tuple[int, int]) -> Optional[Region]:
 def _from_bottom(region: Optional[Region], size: tuple[int, int], node: str) -> tuple[int, int, int, int]:
     """A region as Nuke's box: left, bottom, right, top."""
     x, y, width, height = region or (0, 0, *size)
-    if x < 0 or y < 0 or width < 1 or height < 1 or x + width > size[0] or y + height > size[1]:
+    if width < 1 or height < 1:
+        raise WetgateError(
+            f"The region {x},{y},{width},{height} is empty: draw one over {node}, or take the whole frame."
+        )
+    if x < 0 or y < 0 or x + width > size[0] or y + height > size[1]:
         raise WetgateError(
             f"The region {x},{y},{width},{height} reaches outside {node}, which is {size[0]} x {size[1]} pixels: "
             "choose a smaller one."

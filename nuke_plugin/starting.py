@@ -40,6 +40,7 @@ If something is missing: <tt>wetgate nuke doctor</tt> in a terminal says what, a
 
 _LONGEST_LOOK_S = 60.0
 _has_windows = False
+_said: set[str] = set()
 
 
 def everywhere(folder: str) -> None:
@@ -52,7 +53,7 @@ def everywhere(folder: str) -> None:
         for path in ("gizmos", "nuke_plugin/icons"):
             host.add_plugin_path(os.path.join(root, *path.split("/")))
     with _safely("nodes of older versions stay as they are"):
-        host.on_created("WetgateRestore", later("applying", "created"))
+        host.on_created("WetgateRestore", later("applying", "created", tell=_say_once))
 
 
 def with_windows() -> None:
@@ -62,8 +63,8 @@ def with_windows() -> None:
         return
     _has_windows = True
     with _safely("its nodes do not follow their knobs"):
-        host.on_knob_changed("WetgateRestore", later("applying", "changed"))
-        host.on_knob_changed(INFERENCE_NODE, later("applying", "changed_inside"))
+        host.on_knob_changed("WetgateRestore", later("applying", "changed", tell=_say_once))
+        host.on_knob_changed(INFERENCE_NODE, later("applying", "changed_inside", tell=_say_once))
     with _safely("it has no menu"):
         for bar in ("Nodes", "Nuke"):
             host.add_menu(bar, "Wetgate", "wetgate.svg")
@@ -77,7 +78,7 @@ def with_windows() -> None:
         threading.Thread(target=_look_at_the_engine, name="wetgate-start", daemon=True).start()
 
 
-def later(module: str, name: str) -> Callable[..., Any]:
+def later(module: str, name: str, *, tell: Callable[[str], None] = lambda said: host.tell(said)) -> Callable[..., Any]:
     """A call into a module of the plug-in that is loaded when it is first called; what goes wrong is told."""
 
     def call(*arguments: object) -> object:
@@ -86,10 +87,17 @@ def later(module: str, name: str) -> Callable[..., Any]:
         except host.Cancelled:
             return None
         except Exception as error:  # an artist's click must not end in a traceback
-            host.tell(f"Wetgate: {error}")
+            tell(f"Wetgate: {error}")
             return None
 
     return call
+
+
+def _say_once(line: str) -> None:
+    """For what Nuke calls by itself, as often as a script has nodes: a window for each would lock the artist out."""
+    if line not in _said:
+        _said.add(line)
+        print(line)  # noqa: T201 - as below
 
 
 @dataclass(frozen=True)

@@ -262,6 +262,13 @@ class Session:
     def knob_changed(self, node: Node, knob: knobs.Knob) -> None:
         self._call_back("knobChanged", node, knob)
 
+    def close_script(self, name: str = "") -> None:
+        """The artist closes the script and opens another, empty one."""
+        self._call_back("onScriptClose", self.root_node)
+        self.root_node._knobs["name"]._value = name
+        self.root_node._children.clear()
+        self._selection.clear()
+
     def show_panel(self, node: Node) -> None:
         """The artist opens a node's panel: Nuke tells of it as of a knob."""
         node._panel = True
@@ -508,7 +515,10 @@ def make_modules(session: Session) -> dict[str, types.ModuleType]:
     @face(nuke)
     def filename(node: Node, what: int = 0) -> str | None:
         file = node.knob("file")
-        return None if file is None else file.evaluate() or None
+        if file is None:
+            return None
+        proxy = node.knob("proxy")  # in proxy mode a Read works with those, where it has any
+        return (proxy and session.scale() > 1 and proxy._subst()) or file._subst() or None
 
     @face(nuke)
     def execute(

@@ -112,6 +112,9 @@ class String_Knob(Knob):
 
 class EvalString_Knob(String_Knob):
     def evaluate(self) -> str:
+        return self._subst()
+
+    def _subst(self) -> str:
         """What Tcl makes of it; commands and variables would be the script's, of which there are none here."""
         text = str(self.value())
         if re.search(r"(?<!\\)[\[$]", text):
@@ -124,7 +127,18 @@ class Multiline_Eval_String_Knob(EvalString_Knob):
 
 
 class File_Knob(EvalString_Knob):
-    pass
+    def evaluate(self) -> str:
+        """For the current frame: its number stands in every place for one, in folders' names, too."""
+        frame = 1 if self._node is None else self._node._session.frame
+        return re.sub(
+            r"#+|%0?(\d*)d",
+            lambda at: f"{frame:0{int(at.group(1) or 0) if at.group()[0] == '%' else len(at.group())}d}",
+            self._subst(),
+        )
+
+    def getEvaluatedValue(self) -> str:
+        """For all frames, in what Nuke calls technical notation."""
+        return re.sub(r"#+", lambda at: f"%0{len(at.group())}d", self._subst())
 
 
 class Text_Knob(String_Knob):

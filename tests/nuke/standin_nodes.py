@@ -75,6 +75,9 @@ class Node(knobs.Guarded):
     def Class(self) -> str:
         return self._kind
 
+    def clones(self) -> int:
+        return sum(other._name == self._name for other in self._parent._children) - 1 if self._parent else 0
+
     def name(self) -> str:
         return self._name
 
@@ -173,7 +176,7 @@ class Node(knobs.Guarded):
         reads = self._above_all("Read")
         if not reads:
             return [f"rgba.{name}" for name in ("red", "green", "blue", "alpha")]
-        return pictures.channels(pictures.file_of(reads[0]._knobs["file"].evaluate(), reads[0]._frames()[0], "main"))
+        return pictures.channels(pictures.file_of(reads[0]._knobs["file"]._subst(), reads[0]._frames()[0], "main"))
 
     def metadata(self, key: str = "", time: float | None = None, view: str = "") -> Any:
         """Of the file that the picture comes from."""
@@ -182,7 +185,7 @@ class Node(knobs.Guarded):
         if reads:
             first, last = reads[0]._frames()
             held = min(max(first, frame), last)
-            path = pictures.file_of(reads[0]._knobs["file"].evaluate(), held, view or self._session.views[0])
+            path = pictures.file_of(reads[0]._knobs["file"]._subst(), held, view or self._session.views[0])
         said = {"input/filename": path} if path and os.path.exists(path) else {}
         return said.get(key) if key else said
 
@@ -300,7 +303,7 @@ class Root(Group):
 def _read(node: Node, frame: int, view: str, scale: int) -> Picture:
     first, last = node._frames()
     path = pictures.file_of(
-        node._knobs["file"].evaluate(), min(max(first, frame), last), view
+        node._knobs["file"]._subst(), min(max(first, frame), last), view
     )  # "hold" is Nuke's default
     if not os.path.exists(path):
         raise RuntimeError(f"{node.fullName()}: {path}: No such file or directory")
@@ -369,7 +372,7 @@ def write_file(node: Node, frame: int, view: str) -> None:
         picture = picture.autocropped()
     prefix = "" if view == node._session.views[0] else f"{view}."
     channels = [prefix + letter for letter in {"rgb": "RGB", "rgba": "RGBA"}[said["channels"]]]
-    path = pictures.file_of(node._knobs["file"].evaluate(), frame, view)
+    path = pictures.file_of(node._knobs["file"]._subst(), frame, view)
     if not Path(path).parent.is_dir() or not os.access(Path(path).parent, os.W_OK):
         raise RuntimeError(f"{node.fullName()}: {path}: cannot be opened for writing")
     pictures.write(path, picture, channels, half=said["datatype"] == "16 bit half")
@@ -405,6 +408,7 @@ class FileType(knobs.Enumeration_Knob):
 def _read_knobs() -> list[knobs.Knob]:
     return [
         knobs.File_Knob("file"),
+        knobs.File_Knob("proxy"),
         *(knobs.Int_Knob(name, value=1) for name in ("first", "last", "origfirst", "origlast")),
         knobs.Enumeration_Knob("colorspace", None, ["default (linear)", "linear", "sRGB", "Cineon"]),
         knobs.Boolean_Knob("raw"),

@@ -109,13 +109,12 @@ def test_a_region_is_of_the_scan_and_of_a_reference_of_its_size(collecting, nuke
     nuke_session.read(save_frames([1002], "small", size=(32, 24)), 1002, 1002)
     nuke_session.node("Constant", color=(0.0, 0.0, 0.0, 0.25))
     collecting.add_pair(folder, "Read1", "Read2", 1002, region=(4, 6, 20, 10), mask="Constant1")
-    collecting.add_pair(folder, "Read1", "Read3", 1002, region=(4, 6, 20, 10), mask="Read2")
+    collecting.add_pair(folder, "Read1", "Read3", 1002, region=(4, 6, 20, 10), mask="Constant1")
     same, other = open_restoration(folder).pairs()
     part = pixels_of(1002)[6:16, 4:24]
     assert np.array_equal(read_exr(same.scan), part) and np.array_equal(read_exr(same.reference), part)
     assert np.array_equal(read_exr(same.mask), np.full((10, 20, 3), 0.25, np.float32))
     assert np.array_equal(read_exr(other.reference), pixels_of(1002, (32, 24)))
-    assert np.array_equal(read_exr(other.mask), part)  # without alpha its colours count
     assert same.region == other.region == (4, 6, 20, 10)
     assert same.where_from["nuke"]["mask_node"] == "Constant1"
 
@@ -210,6 +209,60 @@ def test_what_does_not_fit_is_a_sentence(collecting, nuke_session, nodes, folder
         with pytest.raises(WetgateError, match=sentence):
             collecting.add_pair(folder, scan, reference, frame, **choices)
     assert nuke_session.rendered == [] and not Path(folder).exists()
+
+
+def test_a_mask_without_alpha_is_a_sentence(collecting, nuke_session, nodes, folder):
+    """In the restore node it would select nothing, as in all of Nuke's."""
+    with pytest.raises(WetgateError, match="The mask Read2 has no alpha: put a Shuffle below it"):
+        collecting.add_pair(folder, "Read1", "Read2", 1001, mask="Read2")
+    assert nuke_session.rendered == [] and not Path(folder).exists()
+
+
+@pytest.mark.parametrize("locked", ["", "pairs"])
+def test_a_restoration_that_cannot_be_written_is_a_sentence_before_anything_is_rendered(
+    collecting, nuke_session, nodes, folder, monkeypatch, locked
+):
+    create_restoration(folder, "color", "linear")
+    target = Path(folder, locked)
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != target)
+    with pytest.raises(WetgateError, match=f"{target} cannot be written to: have its permissions changed"):
+        collecting.add_pair(folder, "Read1", "Read2", 1001)
+    assert nuke_session.rendered == []
+
+
+def test_temporary_files_that_cannot_be_written_are_a_sentence(collecting, nuke_session, nodes, folder, monkeypatch):
+    def full(**_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(collecting.tempfile, "mkdtemp", full)
+    with pytest.raises(WetgateError, match="The disk is full"):
+        collecting.add_pair(folder, "Read1", "Read2", 1001)
+
+
+def test_a_disk_that_fills_up_between_two_pairs_leaves_none(
+    collecting, nuke_session, nodes, folder, tmp_path, monkeypatch
+):
+    collecting.add_pair(folder, "Read1", "Read2", 1003)
+    before, write, calls = left_in(nuke_session, tmp_path), collecting.PairDraft.write, []
+
+    def fills_up(draft):
+        calls.append(draft)
+        if len(calls) == 2:
+            raise WetgateError("The disk is full.")
+        write(draft)
+
+    monkeypatch.setattr(collecting.PairDraft, "write", fills_up)
+    with pytest.raises(WetgateError, match="The disk is full"):
+        collecting.add_pairs(folder, "Read1", "Read2", [1001, 1002, 1003])
+    assert sorted(os.listdir(Path(folder, "pairs"))) == ["0001"]
+    assert left_in(nuke_session, tmp_path) == before
+
+
+def test_frames_below_zero(collecting, nuke_session, folder, save_frames):
+    for _ in range(2):
+        nuke_session.node("Expression", nuke_session.read(save_frames([1]).replace("####", "0001"), -2, 0))
+    collecting.add_pairs(folder, "Expression1", "Expression2", collecting.frames_of("-2-0"))
+    assert [pair.frame for pair in open_restoration(folder).pairs()] == [-2, -1, 0]
 
 
 def test_a_damaged_restoration_is_a_sentence_before_anything_is_rendered(collecting, nuke_session, nodes, folder):
@@ -331,6 +384,10 @@ def test_add_frames_in_a_region_that_the_viewer_gave(collecting, nuke_session, p
     nuke_session.look(pairs_node, pairs_node.input(1), roi=(10, 20, 30, 44))
     pairs_node["from_viewer"].execute()
     assert pairs_node["region"].value() == (10.0, 20.0, 30.0, 44.0) and pairs_node["use_region"].value() is True
+    assert nuke_session.undo_list[-1] == "Wetgate region"
+    nuke_session.undo()
+    assert pairs_node["use_region"].value() is False and pairs_node["region"].value() == (0.0, 0.0, 0.0, 0.0)
+    pairs_node["from_viewer"].execute()
     pairs_node["frames"].setValue("1001-1003x2")
     pairs_node["add_frames"].execute()
     restoration = open_restoration(folder)
@@ -366,6 +423,8 @@ def test_the_nodes_choices_reach_the_restoration(collecting, nuke_session, pairs
         ("add_frames", {"frames": "all"}, "'all' is not a list of frames"),
         ("from_viewer", {}, "The Viewer has no region of interest"),
         ("add", {"view": "left"}, "The script has no view left"),
+        ("add", {"use_region": True}, "The region 0,48,0,0 is empty: draw one over Read1"),
+        ("add", {"folder": "/films/[gone]"}, "WetgatePairs1: folder cannot be evaluated"),
         ("add", {"region": (0, 0, 900, 9), "use_region": True}, "The region 0,39,900,9 reaches outside Read1"),
     ],
 )
@@ -419,6 +478,7 @@ def test_the_desk_takes_pairs_makes_restore_nodes_and_knows_the_scan(collecting,
     assert desk.scan_pattern() == ""
     nuke_session.plugin_paths.append(str(ROOT / "gizmos"))
     name = desk.create_restore(folder + "/runs/001/model.onnx", folder)
+    assert nuke_session.undo_list == ["Wetgate restore"]
     host = collecting.host
     assert (host.knob(name, "model"), host.knob(name, "restoration")) == (folder + "/runs/001/model.onnx", folder)
     assert host.input_of(name, 0) == "Read1"

@@ -65,12 +65,19 @@ def test_a_region_is_counted_from_the_top_left(host, scan, out, region):
     assert np.array_equal(read_exr(out / "x.1002.exr"), pixels_of(1002)[y : y + height, x : x + width])
 
 
-@pytest.mark.parametrize("region", [(60, 0, 10, 5), (-1, 0, 10, 5), (0, 0, 0, 5), (0, 40, 5, 9)])
+@pytest.mark.parametrize("region", [(60, 0, 10, 5), (-1, 0, 10, 5), (0, 40, 5, 9)])
 def test_a_region_outside_the_picture_is_a_sentence(host, nuke_session, scan, out, region):
     before = untouched(nuke_session)
     with pytest.raises(WetgateError, match="reaches outside Read1, which is 64 x 48 pixels"):
         host.write_frames("Read1", [1001], f"{out}/x.####.exr", region=region)
     assert untouched(nuke_session) == before and not list(out.iterdir())
+
+
+@pytest.mark.parametrize("region", [(0, 0, 0, 5), (0, 48, 0, 0), (9, 9, 5, -1)])
+def test_an_empty_region_is_called_empty(host, nuke_session, scan, out, region):
+    with pytest.raises(WetgateError, match="is empty: draw one over Read1, or take the whole frame"):
+        host.write_frames("Read1", [1001], f"{out}/x.####.exr", region=region)
+    assert nuke_session.rendered == []
 
 
 def test_a_bounding_box_of_another_size_changes_neither_size_nor_place(host, nuke_session, scan, out):
@@ -118,7 +125,9 @@ def test_a_matte_is_alpha_as_a_picture(host, nuke_session, scan, out):
         host.write_frames(matte, [1], f"{out}/x.####.exr")
     assert np.array_equal(read_exr(out / "x.0001.exr"), np.full((48, 64, 3), 0.5, np.float32))
     assert untouched(nuke_session) == before
-    assert [host.has_alpha(name) for name in ("Constant1", "Read1")] == [True, False]
+    host.require_alpha("Constant1")
+    with pytest.raises(WetgateError, match="The mask Read1 has no alpha: put a Shuffle below it"):
+        host.require_alpha("Read1")
 
 
 def test_follow_is_told_and_may_cancel(host, nuke_session, scan, out):
@@ -246,12 +255,102 @@ def test_a_node_that_cannot_be_made_leaves_nothing(host, nuke_session):
 
 
 def test_a_restore_node_has_its_model_and_stands_below(host, nuke_session, scan):
-    nuke_session.add_node_class("WetgateRestore", knobs=lambda: [importlib.import_module("nuke").File_Knob("model")])
+    file_knob = importlib.import_module("nuke").File_Knob
+    nuke_session.add_node_class("WetgateRestore", knobs=lambda: [file_knob("model"), file_knob("restoration")])
     nuke_session.select_only(nuke_session.node("Constant"))
-    assert host.create_restore("C:\\runs\\model.onnx", above="Read1") == "WetgateRestore1"
+    made = host.create_restore("C:\\runs\\model.onnx", above="Read1", restoration="C:\\reel [2]")
+    assert made == "WetgateRestore1"
     assert host.knob("WetgateRestore1", "model") == "C:/runs/model.onnx"
+    assert host.knob("WetgateRestore1", "restoration") == "C:/reel \\[2]"
     assert host.input_of("WetgateRestore1", 0) == "Read1"
     assert nuke_session.undo_list == ["Wetgate restore"]
+    nuke_session.undo()
+    assert nuke_session.names() == ["Read1", "Constant1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("/films/reel #3/model.onnx", "/films/reel #3/model.onnx"),
+        ("/films/100%d/a b/M\u00fcller.onnx", "/films/100%d/a b/M\u00fcller.onnx"),
+        ("/films/shot.####.exr", "/films/shot.####.exr"),
+        ("/films/\\[4K] \\$5/shot.####.exr", "/films/[4K] $5/shot.%04d.exr"),
+    ],
+)
+def test_a_path_is_evaluated_and_keeps_its_places_for_the_frame(host, nuke_session, text, path):
+    nuke_session.frame = 1001
+    nuke_session.node("Read", file=text)
+    assert host.path("Read1", "file") == path
+
+
+def test_tcl_that_cannot_be_evaluated_is_a_sentence(host, nuke_session):
+    nuke_session.node("Read", file="/films/[gone]/x.exr")
+    with pytest.raises(WetgateError, match=r"Read1: file cannot be evaluated \(.*\): write it anew"):
+        host.path("Read1", "file")
+
+
+# Where pictures come from
+
+
+def test_all_folders_above_a_node_through_groups_and_out_of_them(host, nuke_session, scan, save_frames):
+    inner = nuke_session.node("Group", scan)
+    way_in = nuke_session.node("Input", parent=inner)
+    dot = nuke_session.node("Dot", way_in, parent=inner)
+    nuke_session.node("Output", dot, parent=inner)
+    mixed = nuke_session.node("Keymix", inner, nuke_session.read(save_frames([1], "dvd"), 1, 1))
+    folders = host.source_folders(mixed.fullName())
+    assert sorted(folder.rpartition("/")[2] for folder in folders) == ["dvd", "scan"]
+    assert host.source_files(dot.fullName()) == (scan["file"].value(), "default (linear)")
+
+
+def test_proxy_mode_names_the_same_files(host, nuke_session, scan):
+    scan["proxy"]._value = "/proxies/shot.####.exr"
+    nuke_session.root_node["proxy"]._value = True
+    assert host.source_files("Read1")[0] == scan["file"].value()
+    assert nuke_session.root_node["proxy"].value() is True and not nuke_session.modified
+
+
+def test_a_read_that_is_switched_off_is_not_as_in_its_files(host, nuke_session, scan):
+    assert host.is_as_in_files("Read1")
+    scan["disable"]._value = True
+    assert not host.is_as_in_files("Read1")
+
+
+# Clones share their name, not their picture
+
+
+def test_a_clone_is_a_sentence_and_not_the_picture_of_another(host, nuke_session, scan, save_frames):
+    dvd = nuke_session.read(save_frames([1001], "dvd"), 1001, 1001)
+    first, second = nuke_session.node("Dot", scan), nuke_session.node("Dot", dvd)
+    second.setName(first.name())
+    nuke_session.look(first, second)
+    with pytest.raises(WetgateError, match="Dot1 is a clone, which shares its name with others: put a Dot below it"):
+        host.viewer()
+    below = nuke_session.node("NoOp", second)
+    with pytest.raises(WetgateError, match="Dot1 is a clone"):
+        host.input_of("NoOp1", 0)
+    nuke_session.look(scan, below)
+    assert host.viewer().reference == "NoOp1"
+    assert host.source_folders("NoOp1") == {dvd["file"].value().rpartition("/")[0]}
+    nuke_session.answers = ["NoOp1"]
+    assert host.choose_node("Which?") == "NoOp1"
+    nuke_session.answers = ["Dot1"]
+    with pytest.raises(ValueError, match="not in list"):  # it is not offered
+        host.choose_node("Which?")
+
+
+def test_the_viewers_scan_is_known_whatever_its_region(host, nuke_session, scan):
+    assert host.viewed_scan() is None
+    nuke_session.look(scan, roi=(900, 900, 950, 950))
+    assert host.viewed_scan() == "Read1"
+
+
+def test_a_script_that_was_closed_is_another_and_one_that_was_saved_is_not(host, nuke_session):
+    number = host.opening()
+    nuke_session.root_node["name"]._value = "/films/reel_v002.nk"
+    assert host.opening() == number
+    nuke_session.close_script()
+    assert host.opening() != number
 
 
 # Talk, threads, callbacks

@@ -122,13 +122,21 @@ def test_frames_are_written_at_full_resolution_in_the_viewers_view(started, rend
     np.testing.assert_allclose(made, 0.7 * pixels_of(1), atol=1e-6)  # its neighbours are itself
 
 
+def test_a_script_that_is_saved_as_the_next_version_meanwhile_gets_its_read(started, node, wait, applying):
+    node["render"].execute()
+    wait(lambda: "restoring" in node["job"].value())
+    started.root_node["name"]._value = "/films/reel_v002.nk"
+    wait(lambda: not applying._jobs)
+    assert node["job"].value() == "Done; it is in Read2."
+
+
 def test_a_script_that_was_closed_meanwhile_gets_no_read(started, node, wait, applying, tmp_path):
     node["render"].execute()
     wait(lambda: "restoring" in node["job"].value())
-    started.root_node["name"]._value = "/films/another.nk"
-    names = started.names()
+    started.close_script("/films/another.nk")
+    other = importlib.import_module("nuke").createNode("WetgateRestore")  # of the same name
     wait(lambda: not applying._jobs)
-    assert started.names() == names
+    assert started.root_node._children == [other] and other["job"].value() == " "
     assert str(tmp_path / "restored" / "WetgateRestore1.####.exr") in started.said[-1]
 
 
@@ -142,6 +150,14 @@ def test_folders_with_what_tcl_would_evaluate(started, save_scan, render, node, 
     made = read_exr(tmp_path / folder / "restored" / "WetgateRestore1.0002.exr")
     np.testing.assert_array_equal(made, picture_of(node, 2)[::-1])
     np.testing.assert_array_equal(started.root_node.node("Read3")._picture(2, "main", 1).pixels[::-1, :, :3], made)
+
+
+def test_neither_a_region_of_interest_nor_a_copied_sentence_matters(started, render, node, applying):
+    node["job"]._value = "3 of 5 frames are restored."
+    applying.created("WetgateRestore1")  # pasted, or loaded from a file
+    assert node["job"].value() == " "
+    started.look(node.input(0), roi=(900, 900, 950, 950))
+    assert render() == "Done; it is in Read2."
 
 
 # Giving up
@@ -185,12 +201,36 @@ def test_a_node_that_is_deleted_meanwhile_does_no_harm(started, node, wait, appl
         (lambda node: node["first"].setValue(9), "The last frame comes before the first"),
         (lambda node: node["output"].setValue("/films/shot.exr"), "needs one place for the frame's number"),
         (lambda node: node["output"].setValue("/dev/null/shot.####.exr"), "cannot be written"),
+        (lambda node: node["output"].setValue("shot.####.exr"), "shot.####.exr is not a whole path"),
+        (
+            lambda node: node["output"].setValue("/films/reel #3/shot.####.exr"),
+            "Nuke takes the # or % in /films/reel #3",
+        ),
+        (lambda node: node.setInput(1, node.input(0)), "The mask Read1 has no alpha"),
     ],
 )
 def test_what_is_missing_is_said_before_anything_begins(started, node, applying, change, sentence):
     change(node)
     node["render"].execute()
     assert sentence in started.said[-1] and not applying._jobs and started.rendered == []
+
+
+@pytest.mark.parametrize("space", ["linear", "sRGB"])
+@pytest.mark.parametrize("way", ["as it is", "through a link", "below a group"])
+def test_the_scans_own_folder_is_never_written_to(started, node, applying, tmp_path, space, way):
+    node.input(0)["colorspace"]._value = space
+    folder = tmp_path / "scan"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    if way == "through a link":
+        (tmp_path / "link").symlink_to(folder)
+    if way == "below a group":
+        group = started.node("Group", node.input(0))
+        started.node("Output", started.node("Input", parent=group), parent=group)
+        node.setInput(0, group)
+    node["output"].setValue(str(tmp_path / ("link" if way == "through a link" else "scan") / "shot.####.exr"))
+    node["render"].execute()
+    assert "comes from, where nothing is written: choose another." in started.said[-1] and not applying._jobs
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_a_model_that_is_gone_is_said(started, render, node, tmp_path):

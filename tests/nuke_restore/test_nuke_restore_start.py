@@ -162,13 +162,32 @@ def test_an_engine_that_cannot_be_run(nuke_session, engine, lines, tmp_path):
     one_line(lines, "wetgate")
 
 
-def test_another_package_of_that_name(nuke_session, engine, lines, tmp_path, monkeypatch):
-    (tmp_path / "nuke_plugin").mkdir()
-    (tmp_path / "nuke_plugin" / "__init__.py").touch()
-    monkeypatch.syspath_prepend(tmp_path)
+@pytest.mark.parametrize("name", ["nuke_plugin", "wetgate"])
+@pytest.mark.parametrize("file", ["{}/__init__.py", "{}.py", "{}/no_init"])
+def test_another_package_of_that_name(nuke_session, engine, lines, tmp_path, monkeypatch, name, file):
+    if file == "{}/no_init":
+        monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", str(ROOT))])
+    for known in [known for known in sys.modules if known.partition(".")[0] == name]:
+        monkeypatch.delitem(sys.modules, known)
+    path = tmp_path / "studio" / file.format(name)
+    path.parent.mkdir(parents=True)
+    path.touch()
+    monkeypatch.syspath_prepend(tmp_path / "studio")
     start(nuke_session)
-    one_line(lines, str(tmp_path / "nuke_plugin"), "take it off NUKE_PATH")
-    assert nuke_session.menus == {} and nuke_session.plugin_paths == []
+    if file == "{}/no_init":  # a folder is no rival of a package, wherever it stands
+        assert lines() == [] and nuke_session.menus
+    else:
+        one_line(lines, str(tmp_path / "studio" / name), "take it off NUKE_PATH and PYTHONPATH")
+        assert nuke_session.menus == {} and nuke_session.plugin_paths == []
+
+
+def test_what_nuke_calls_by_itself_tells_its_trouble_once_and_in_no_window(nuke_session, engine, lines, monkeypatch):
+    start(nuke_session)
+    monkeypatch.setitem(sys.modules, "nuke_plugin.applying", None)
+    for _ in range(3):
+        importlib.import_module("nuke").createNode("WetgateRestore")
+    one_line(lines, "nuke_plugin.applying")
+    assert nuke_session.said == []
 
 
 def test_a_home_that_cannot_be_written(nuke_session, engine, lines, monkeypatch):
