@@ -11,6 +11,7 @@ import ast
 import os
 import re
 import shutil
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,9 @@ OK, NOTE, BAD = "ok", "note", "bad"
 Finding = tuple[str, str] | tuple[str, str, str]
 
 MARK = "# added by: wetgate nuke install"
-_LINE = re.compile(rb"import nuke; nuke\.pluginAddPath\((?P<path>.*)\)  " + MARK.encode())
+_LINE = re.compile(
+    rb"(?m)(?P<indent>(?:^|(?<=\r))[ \t]*)import nuke; nuke\.pluginAddPath\((?P<path>.*)\)  " + MARK.encode()
+)
 _NEEDED = (
     "init.py",
     "menu.py",
@@ -73,18 +76,20 @@ def install(nuke_folder: Path) -> Path:
     Everything else in the file stays, byte for byte.
 
     Raises:
-        WetgateError: the file cannot be read or written, or this installation came without the plug-in.
+        WetgateError: the file cannot be read or written, or is no Python, or this installation came without the
+            plug-in.
     """
     wanted = line(plugin_folder())
     path = make_folder(nuke_folder) / "init.py"
     before = _content(path)
     if _LINE.search(before):
-        after = _LINE.sub(lambda _: wanted, before)
+        after = _LINE.sub(lambda found: found["indent"] + wanted, before)
     else:
         newline = b"\r\n" if b"\r\n" in before else b"\n"
-        whole = not before or before.endswith(b"\n")
+        whole = not before or before.endswith((b"\n", b"\r"))
         # A file without a newline at its end gets one before the line and none after it, so that it can be undone.
         after = before + wanted + newline if whole else before + newline + wanted
+    _require_python(path, after)
     _replace(path, before, after)
     return path
 
@@ -93,20 +98,29 @@ def uninstall(nuke_folder: Path) -> bool:
     """Take the line out again; a file that held nothing else goes. Return whether there was one.
 
     Raises:
-        WetgateError: the file cannot be read or written.
+        WetgateError: the file cannot be read or written, or the line stands in a block of somebody's code.
     """
     path = nuke_folder / "init.py"
     before = _content(path)
-    alone = rb"(?:(?<=\n)|\A)" + _LINE.pattern + rb"\r?\n"
-    at_end = rb"\r?\n" + _LINE.pattern + rb"\Z"
-    after = re.sub(alone, b"", before) if re.search(alone, before) else re.sub(at_end, b"", before)
-    if after == before:
-        return False
-    if after:
+    found = list(_LINE.finditer(before))
+    if any(each["indent"] for each in found):
+        raise WetgateError(f"{path} has the line inside a block of code: take it out there by hand.")
+    after = before
+    for each in reversed(found):
+        behind = re.compile(rb"\r?\n|\r").match(after, each.end())
+        start = each.start()
+        if behind is None:  # the last line, before which its newline was added
+            start = next(start - len(end) for end in (b"\r\n", b"\n", b"") if after[:start].endswith(end))
+        after = after[:start] + after[behind.end() if behind else each.end() :]
+    if after or path.is_symlink():
         _replace(path, before, after)
-    else:
-        path.unlink()
-    return True
+    elif found:
+        _require_writable(path)
+        try:
+            path.unlink()
+        except OSError as error:
+            raise WetgateError(sentence_for(error, path)) from error
+    return bool(found)
 
 
 # What `wetgate nuke doctor` looks at
@@ -115,9 +129,9 @@ def uninstall(nuke_folder: Path) -> bool:
 def check_line(nuke_folder: Path) -> Iterator[Finding]:
     """Whether Nuke is told of this installation's plug-in."""
     named, here = noted_folder(nuke_folder), plugin_folder().as_posix()
-    on_path = [Path(part).as_posix() for part in os.environ.get("NUKE_PATH", "").split(os.pathsep) if part]
+    on_path = [Path(part).resolve().as_posix() for part in os.environ.get("NUKE_PATH", "").split(os.pathsep) if part]
     init = nuke_folder / "init.py"
-    if named and named != here:
+    if named and Path(named).resolve().as_posix() != here:
         yield BAD, f"{init} names {named}, this is {here}", "Run `wetgate nuke install`."
     elif named:
         yield OK, f"{init} names {here}"
@@ -170,13 +184,33 @@ def _content(path: Path) -> bytes:
     except FileNotFoundError:
         return b""
     except OSError as error:
-        raise WetgateError(f"{path} cannot be read ({error.strerror}): change its permissions.") from error
+        raise WetgateError(f"{path} cannot be read ({error.strerror}): have a look at what it is.") from error
+
+
+def _require_python(path: Path, content: bytes) -> None:
+    """A file that Python does not read to its end would never come to our line."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(content, str(path), "exec")
+    except (SyntaxError, ValueError) as error:
+        where = f" in line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        raise WetgateError(f"Nuke cannot run {path}, it is no Python{where}: mend it, then install again.") from error
+
+
+def _require_writable(path: Path) -> None:
+    """Replacing a file needs no permission of its own: who has locked it has meant it."""
+    if path.exists() and not os.access(path, os.W_OK):
+        raise WetgateError(
+            f"{path} is write-protected: change its permissions, or have NUKE_PATH name {plugin_folder()} instead."
+        )
 
 
 def _replace(path: Path, before: bytes, after: bytes) -> None:
     """Write the whole file or nothing; a link stays one, and permissions stay."""
     if after == before:
         return
+    _require_writable(path)
     target = Path(os.path.realpath(path))
     try:
         with atomic_path(target) as temporary:

@@ -27,6 +27,7 @@ FILES = {
     "coded in another way": b"# -*- coding: latin-1 -*-\nname = 'M\xfcller'\n",
     "blank lines": b"\n\n\n",
     "with a mark of UTF-8": b"\xef\xbb\xbfx = 1\n",
+    "of an old Macintosh": b"x = 1\ry = 2\r",
 }
 
 
@@ -84,9 +85,17 @@ def test_what_was_added_behind_the_line_stays(folder):
     assert path.read_bytes() == b"a = 1\nb = 2\n"
 
 
-def test_lines_that_only_look_like_it_stay(folder):
-    content = b"# import nuke; nuke.pluginAddPath('/x')\nimport nuke; nuke.pluginAddPath('/x')\n"
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"# import nuke; nuke.pluginAddPath('/x')\nimport nuke; nuke.pluginAddPath('/x')\n",
+        b"# " + nuke_setup.line(ROOT) + b"\n",
+        b"x = 1; " + nuke_setup.line(ROOT) + b"\n",
+    ],
+)
+def test_lines_that_only_look_like_it_stay(folder, content):
     write(folder, content)
+    assert nuke_setup.noted_folder(folder) == ""
     assert not nuke_setup.uninstall(folder)
     nuke_setup.install(folder)
     nuke_setup.uninstall(folder)
@@ -109,6 +118,64 @@ def test_a_linked_file_stays_a_link_and_permissions_stay(folder, tmp_path):
     nuke_setup.install(folder)
     assert (folder / "init.py").is_symlink() and target.read_bytes().startswith(b"a = 1\nimport nuke;")
     assert target.stat().st_mode & 0o777 == 0o640
+
+
+def test_the_line_in_a_block_of_code_is_kept_up_and_left_to_its_owner(folder):
+    path = write(folder, b"if True:\n    " + nuke_setup.line(Path("/gone")) + b"\n")
+    nuke_setup.install(folder)
+    content = b"if True:\n    " + nuke_setup.line(ROOT) + b"\n"
+    assert path.read_bytes() == content
+    with pytest.raises(WetgateError, match="inside a block of code: take it out there by hand"):
+        nuke_setup.uninstall(folder)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_to_nothing_but_the_line_stays_a_link_to_nothing(folder, tmp_path, there):
+    write(folder, None)
+    target = tmp_path / "dotfiles.py"
+    if there:
+        target.touch()
+    (folder / "init.py").symlink_to(target)
+    nuke_setup.install(folder)
+    assert target.read_bytes() == nuke_setup.line(ROOT) + b"\n"
+    assert nuke_setup.uninstall(folder)
+    assert (folder / "init.py").is_symlink() and target.read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"print 'of Python 2'\n",
+        "x = 1\r\n".encode("utf-16"),
+        b"name = 'M\xfcller'\n",
+        b"x = 1 + \\\n",
+        b'"""never closed',
+    ],
+)
+def test_a_file_that_python_cannot_run_is_a_sentence_and_stays(folder, content):
+    path = write(folder, content)
+    with pytest.raises(WetgateError, match="Nuke cannot run .*, it is no Python.*: mend it, then install again"):
+        nuke_setup.install(folder)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("change", [nuke_setup.install, nuke_setup.uninstall])
+@pytest.mark.parametrize("rest", [b"", b"a = 1\n"])
+def test_a_file_that_is_locked_stays(folder, monkeypatch, change, rest):
+    content = rest + nuke_setup.line(ROOT if change is nuke_setup.uninstall else Path("/gone")) + b"\n"
+    path = write(folder, content)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(WetgateError, match="is write-protected: change its permissions, or have NUKE_PATH name"):
+        change(folder)
+    assert path.read_bytes() == content
+
+
+def test_what_is_no_file_is_a_sentence(folder):
+    (folder / "init.py").mkdir(parents=True)
+    for change in (nuke_setup.install, nuke_setup.uninstall):
+        with pytest.raises(WetgateError, match="init.py cannot be read"):
+            change(folder)
 
 
 def test_a_full_disk_leaves_the_file(folder, monkeypatch):
@@ -205,6 +272,12 @@ def test_the_doctor_knows_who_names_the_plug_in(examine, folder, monkeypatch, na
         monkeypatch.setenv("NUKE_PATH", os.pathsep.join(["/studio", str(ROOT)]))
     _, said = examine()
     assert said["Start"][0] == state and words in said["Start"][1]
+
+
+def test_the_doctor_follows_links(examine, tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to(ROOT)
+    monkeypatch.setenv("NUKE_PATH", str(tmp_path / "link"))
+    assert examine()[1]["Start"][0] == "ok"
 
 
 def test_the_doctor_sees_a_plug_in_that_is_not_whole(examine, tmp_path, monkeypatch):
