@@ -84,14 +84,6 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h" + (f" {whole % 3600 // 60} min" if whole % 3600 >= 60 else "")
 
 
-def ago(moment: float) -> str:
-    """When something happened, ``moment`` in seconds since 1970."""
-    passed = time.time() - moment
-    if passed < 90:
-        return "just now"
-    return f"{duration(passed // 60 * 60).split(' min ')[0]} ago" if passed < 86400 else f"{passed / 86400:.0f} d ago"
-
-
 def seconds_since_start(run: RunStanding) -> float:
     """How long a run has worked, pauses left out; between two words of the trainer the clock goes on."""
     said = float(run.status.get("seconds") or 0.0)

@@ -14,13 +14,23 @@ from typing import Optional
 
 from nuke_plugin.panel import theme
 from nuke_plugin.panel.delivery import Pictures
-from nuke_plugin.panel.qt import Qt, QtCore, QtGui, QtWidgets, Signal, em, place_of, scaled
+from nuke_plugin.panel.qt import Qt, QtCore, QtGui, QtWidgets, Signal, em, keeps, place_of, scaled
 from nuke_plugin.standing import Picture
 
 MODES = ("wipe", "blink", "beside", "first", "second")
 _BLINK_MS = 600
 _MOST_SCALE = 16.0
 _STEP, _FAR_STEP = 0.02, 0.1
+_KEYS = (
+    Qt.Key.Key_Left,
+    Qt.Key.Key_Right,
+    Qt.Key.Key_Space,
+    Qt.Key.Key_F,
+    Qt.Key.Key_1,
+    Qt.Key.Key_Plus,
+    Qt.Key.Key_Equal,
+    Qt.Key.Key_Minus,
+)
 
 Layer = tuple[str, Optional[Picture]]
 """What a picture is called, and the picture."""
@@ -281,6 +291,9 @@ class Overlay(QtWidgets.QWidget):
     def wheelEvent(self, event: QtGui.QWheelEvent) -> None:  # noqa: N802
         self.enlarge(1.2 ** (event.angleDelta().y() / 120), QtCore.QPointF(event.position()))
         event.accept()
+
+    def event(self, event: QtCore.QEvent) -> bool:
+        return keeps(event, _KEYS) or super().event(event)
 
     def keyPressEvent(self, event: QtGui.QKeyEvent) -> None:  # noqa: N802
         step = _FAR_STEP if event.modifiers() & Qt.KeyboardModifier.ShiftModifier else _STEP

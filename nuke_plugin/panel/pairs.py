@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Optional, Union
 
 from nuke_plugin import words
 from nuke_plugin.panel import theme
 from nuke_plugin.panel.delivery import Pictures
 from nuke_plugin.panel.overlay import OverlayBar
-from nuke_plugin.panel.qt import (
-    QShortcut,
-    Qt,
-    QtCore,
-    QtGui,
-    QtWidgets,
-    Signal,
-    em,
-    scaled,
-    shrinkable,
-    tracked,
-    turned,
-)
+from nuke_plugin.panel.qt import Qt, QtCore, QtGui, QtWidgets, Signal, em, keeps, named, scaled, shrinkable, turned
 from nuke_plugin.session import Session
 from nuke_plugin.standing import PairStanding
 
@@ -142,6 +132,25 @@ class PairDelegate(QtWidgets.QStyledItemDelegate):
         painter.drawText(rows[2], flags, metrics.elidedText(pair.reason, elide, int(rows[2].width())))
 
 
+class PairView(QtWidgets.QListView):
+    """A list with keys of its own."""
+
+    _keys: Mapping[Any, Callable[[], None]] = MappingProxyType({})  # Qt sends events before there are any
+
+    def __init__(self, keys: Mapping[Any, Callable[[], None]]) -> None:
+        super().__init__()
+        self._keys = keys
+
+    def event(self, event: QtCore.QEvent) -> bool:
+        return keeps(event, self._keys) or super().event(event)
+
+    def keyPressEvent(self, event: QtGui.QKeyEvent) -> None:  # noqa: N802
+        if event.key() in self._keys and event.modifiers() == Qt.KeyboardModifier.NoModifier:
+            self._keys[event.key()]()
+        else:
+            super().keyPressEvent(event)
+
+
 class PairList(QtWidgets.QWidget):
     """The list, and the buttons that add pairs."""
 
@@ -154,28 +163,24 @@ class PairList(QtWidgets.QWidget):
         self.title.setFont(scaled(self.font(), 1.0, bold=True))
         self.counts = theme.dimmed(QtWidgets.QLabel())
         self.model = PairModel(self)
-        self.view = QtWidgets.QListView()
+        self.view = PairView({Qt.Key.Key_A: self.accept, Qt.Key.Key_R: self.reject, Qt.Key.Key_U: self.look_again})
         self.view.setModel(self.model)
         self.view.setItemDelegate(PairDelegate(pictures, self.view))
         self.view.setUniformItemSizes(True)
         self.view.setVerticalScrollMode(QtWidgets.QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        tracked(self.view, "Pairs", "A accepts, R rejects, Enter shows the chosen pair")
+        named(self.view, "Pairs", "A accepts, R rejects, Enter shows the chosen pair")
         self.view.setToolTip("")
         self.view.selectionModel().currentChanged.connect(self._choose)
         self.view.clicked.connect(lambda _: self.opened.emit())
         self.view.activated.connect(lambda _: self.opened.emit())
         self.add = QtWidgets.QPushButton("Add pair from Viewer")
-        tracked(self.add, "Add pair from Viewer", "Take the Viewer's two inputs at this frame as a pair")
+        named(self.add, "Add pair from Viewer", "Take the Viewer's two inputs at this frame as a pair")
         theme.tooltips_on(self.add)
         self.add.clicked.connect(session.add_from_viewer)
         self.prepare = QtWidgets.QPushButton("Prepare")
-        tracked(self.prepare, "Prepare", "Align and judge new pairs now; training does it by itself")
+        named(self.prepare, "Prepare", "Align and judge new pairs now; training does it by itself")
         self.prepare.clicked.connect(session.prepare)
-        for key, act in ((Qt.Key.Key_A, self.accept), (Qt.Key.Key_R, self.reject), (Qt.Key.Key_U, self.look_again)):
-            shortcut = QShortcut(QtGui.QKeySequence(key), self.view)
-            shortcut.setContext(Qt.ShortcutContext.WidgetShortcut)
-            shortcut.activated.connect(act)
         head = QtWidgets.QHBoxLayout()
         head.addWidget(self.title)
         head.addWidget(self.counts, 1)
@@ -236,23 +241,23 @@ class PairPage(QtWidgets.QWidget):
         self.against = shrinkable(QtWidgets.QComboBox())
         for key, name in self._SECONDS:
             self.against.addItem(f"against the {name.lower()}", key)
-        tracked(self.against, "Compared with", "What the scan is compared with")
+        named(self.against, "Compared with", "What the scan is compared with")
         self.against.currentIndexChanged.connect(lambda _: self.refresh())
         self.stage.bar.addWidget(self.against)
         self.why = QtWidgets.QLineEdit()
         self.why.setPlaceholderText("Why (for the record; may be empty)")
-        tracked(self.why, "Why it is rejected")
+        named(self.why, "Why it is rejected")
         self.accept = QtWidgets.QPushButton("Accept")
-        tracked(self.accept, "Accept", "Train on this pair, whatever was found about it", "A in the list")
+        named(self.accept, "Accept", "Train on this pair, whatever was found about it", "A in the list")
         self.accept.clicked.connect(self._accept)
         self.reject = QtWidgets.QPushButton("Reject")
-        tracked(self.reject, "Reject", "Never train on this pair; its files stay", "R in the list")
+        named(self.reject, "Reject", "Never train on this pair; its files stay", "R in the list")
         self.reject.clicked.connect(self._reject)
         self.again = QtWidgets.QPushButton("Look again")
-        tracked(self.again, "Look again", "Take the decision back: the engine looks at it anew", "U in the list")
+        named(self.again, "Look again", "Take the decision back: the engine looks at it anew", "U in the list")
         self.again.clicked.connect(self._again)
         self.show_in_training = QtWidgets.QPushButton("Watch in training")
-        tracked(self.show_in_training, "Watch in training", "Show this frame before and after while it trains")
+        named(self.show_in_training, "Watch in training", "Show this frame before and after while it trains")
         self.show_in_training.clicked.connect(self._watch)
         decide = QtWidgets.QHBoxLayout()
         decide.addWidget(self.accept)

@@ -5,38 +5,52 @@ Enumerations are written out (``Qt.AlignmentFlag.AlignLeft``), which both know.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from PySide6 import QtCore, QtGui, QtWidgets
-    from PySide6.QtGui import QShortcut
 else:
     try:
         from PySide6 import QtCore, QtGui, QtWidgets
-        from PySide6.QtGui import QShortcut
     except ImportError:
         from PySide2 import QtCore, QtGui, QtWidgets
-        from PySide2.QtWidgets import QShortcut
 
 Qt = QtCore.Qt
 Signal = QtCore.Signal
 
 __all__ = [
-    "QShortcut",
     "Qt",
     "QtCore",
     "QtGui",
     "QtWidgets",
     "Signal",
     "em",
+    "keeps",
+    "named",
     "open_file",
     "place_of",
     "scaled",
     "shrinkable",
-    "tracked",
     "turned",
 ]
+
+
+def keeps(event: QtCore.QEvent, keys: Collection[Any], *, control: bool = False) -> bool:
+    """Whether a key that is about to be the host's shortcut is one of ``keys``; then it stays with the widget.
+
+    Qt asks the widget that has the focus, then those around it, by a ShortcutOverride event; who accepts that gets the
+    key. Two shortcuts on one key, the host's and ours, would cancel each other out.
+    """
+    if event.type() != QtCore.QEvent.Type.ShortcutOverride or not isinstance(event, QtGui.QKeyEvent):
+        return False
+    wanted = Qt.KeyboardModifier.ControlModifier if control else Qt.KeyboardModifier.NoModifier
+    ignored = Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.KeypadModifier
+    if event.key() not in keys or event.modifiers() & ~ignored != wanted:
+        return False
+    event.accept()
+    return True
 
 
 def open_file(path: Path) -> None:
@@ -66,7 +80,7 @@ def scaled(font: QtGui.QFont, factor: float, *, bold: bool = False) -> QtGui.QFo
     return made
 
 
-def tracked(widget: QtWidgets.QWidget, name: str, what: str = "", shortcut: str = "") -> None:
+def named(widget: QtWidgets.QWidget, name: str, what: str = "", shortcut: str = "") -> None:
     """Give a control the name that screen readers say, its help and its key."""
     widget.setAccessibleName(name)
     if what or shortcut:

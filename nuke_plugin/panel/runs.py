@@ -8,7 +8,7 @@ from nuke_plugin import words
 from nuke_plugin.panel import theme
 from nuke_plugin.panel.delivery import Pictures
 from nuke_plugin.panel.overlay import OverlayBar
-from nuke_plugin.panel.qt import Qt, QtGui, QtWidgets, em, open_file, scaled, tracked, turned
+from nuke_plugin.panel.qt import Qt, QtGui, QtWidgets, em, named, open_file, scaled, turned
 from nuke_plugin.session import Session
 from nuke_plugin.standing import RunStanding
 
@@ -30,18 +30,18 @@ class RunsPage(QtWidgets.QWidget):
         self.tree.setRootIsDecorated(False)
         self.tree.setUniformRowHeights(True)
         self.tree.setSelectionMode(QtWidgets.QAbstractItemView.SelectionMode.ExtendedSelection)
-        tracked(self.tree, "Runs", "Choose one to note something, two (with Ctrl) to compare them")
+        named(self.tree, "Runs", "Choose one to note something, two (with Ctrl) to compare them")
         self.tree.itemSelectionChanged.connect(self.refresh_chosen)
         self.note = QtWidgets.QLineEdit()
         self.note.setPlaceholderText("Note about the chosen run, for example what was tried and what the client said")
-        tracked(self.note, "Note about the run")
+        named(self.note, "Note about the run")
         self.note.editingFinished.connect(self._keep_note)
         self.node = QtWidgets.QPushButton("Node of this run")
-        tracked(self.node, "Create restore node with this run's model", "Use the model of the chosen run")
+        named(self.node, "Create restore node with this run's model", "Use the model of the chosen run")
         theme.tooltips_on(self.node)
         self.node.clicked.connect(self._create)
         self.report = QtWidgets.QPushButton("Report of this run")
-        tracked(self.report, "Open the chosen run's report", "Pictures, measures and limits, in the browser")
+        named(self.report, "Open the chosen run's report", "Pictures, measures and limits, in the browser")
         self.report.clicked.connect(self._open_report)
         self.table = QtWidgets.QTreeWidget()
         self.table.setColumnCount(3)
@@ -51,7 +51,7 @@ class RunsPage(QtWidgets.QWidget):
         header.setStretchLastSection(False)
         for column, how in enumerate((mode.ResizeToContents, mode.Stretch, mode.Stretch)):
             header.setSectionResizeMode(column, how)
-        tracked(self.table, "Comparison of two runs")
+        named(self.table, "Comparison of two runs")
         self.stage = OverlayBar(pictures)
         self.hint = theme.dimmed(QtWidgets.QLabel("Choose two runs (Ctrl or Shift and click) to compare them."))
         self.hint.setAlignment(Qt.AlignmentFlag.AlignCenter)

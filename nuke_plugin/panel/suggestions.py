@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Optional
 
 from nuke_plugin.panel import theme
-from nuke_plugin.panel.qt import Qt, QtCore, QtGui, QtWidgets, em, scaled, tracked
+from nuke_plugin.panel.qt import Qt, QtCore, QtGui, QtWidgets, em, named, scaled
 from nuke_plugin.session import Session, Suggestion
 
 _COLUMNS = ("Frame", "Known", "Gain", "Why")
@@ -22,11 +22,11 @@ class SuggestionsPage(QtWidgets.QWidget):
         self._filled = ""
         self.scan = QtWidgets.QLineEdit()
         self.scan.setPlaceholderText("The scan, for example scan/reel3.####.dpx, a folder or a video")
-        tracked(self.scan, "Files of the scan")
+        named(self.scan, "Files of the scan")
         self.scan.returnPressed.connect(self._ask)
         self.scan.textChanged.connect(lambda _: self.refresh())
         self.ask = QtWidgets.QPushButton("Find frames to pair")
-        tracked(self.ask, "Find frames to pair", "Look through the scan for what no pair shows; takes some seconds")
+        named(self.ask, "Find frames to pair", "Look through the scan for what no pair shows; takes some seconds")
         theme.tooltips_on(self.ask)
         self.ask.clicked.connect(self._ask)
         self.coverage = QtWidgets.QLabel()
@@ -37,7 +37,7 @@ class SuggestionsPage(QtWidgets.QWidget):
         self.tree.setHeaderLabels(list(_COLUMNS))
         self.tree.setRootIsDecorated(False)
         self.tree.setWordWrap(True)
-        tracked(self.tree, "Frames to pair next")
+        named(self.tree, "Frames to pair next")
         self.hint = theme.dimmed(
             QtWidgets.QLabel(
                 "Wetgate looks through the scan for colours that no pair shows, and names the frames that would add "

@@ -9,7 +9,7 @@ from nuke_plugin.panel import theme
 from nuke_plugin.panel.curves import Curves
 from nuke_plugin.panel.delivery import Pictures
 from nuke_plugin.panel.overlay import OverlayBar
-from nuke_plugin.panel.qt import Qt, QtGui, QtWidgets, em, scaled, shrinkable, tracked, turned
+from nuke_plugin.panel.qt import Qt, QtGui, QtWidgets, em, named, scaled, shrinkable, turned
 from nuke_plugin.session import Session
 from nuke_plugin.standing import RunStanding
 
@@ -26,18 +26,18 @@ class TrainBar(QtWidgets.QWidget):
         for key, (name, what) in words.PROTECTED.items():
             self.protect.addItem(f"Protect {name.lower()}", key)
             self.protect.setItemData(self.protect.count() - 1, what, Qt.ItemDataRole.ToolTipRole)
-        tracked(self.protect, "What of the scan is protected")
+        named(self.protect, "What of the scan is protected")
         self.protect.currentIndexChanged.connect(self._choose)
         self.time = shrinkable(QtWidgets.QComboBox())
         for name, seconds in words.DURATIONS.items():
             self.time.addItem(name, float(seconds))
-        tracked(self.time, "How long it trains", "In all, report included; it can be stopped at any time")
+        named(self.time, "How long it trains", "In all, report included; it can be stopped at any time")
         self.time.currentIndexChanged.connect(self._choose)
         self.hold_out = QtWidgets.QSpinBox()
         self.hold_out.setRange(0, 20)
         self.hold_out.setSpecialValueText("Held out: by turns")
         self.hold_out.setPrefix("Held out: ")
-        tracked(self.hold_out, "Pairs held out", "Never train on so many pairs; by turns, no pair is lost")
+        named(self.hold_out, "Pairs held out", "Never train on so many pairs; by turns, no pair is lost")
         self.hold_out.valueChanged.connect(self._choose)
         self.train = self._button("Train", "Start a new run in the background", "Ctrl+T", session.train)
         self.train.setProperty("main", True)
@@ -49,7 +49,7 @@ class TrainBar(QtWidgets.QWidget):
         self.progress.setRange(0, _PER_MILLE)
         self.progress.setTextVisible(False)
         self.progress.setFixedHeight(max(4, em(self) // 3))
-        tracked(self.progress, "Progress of the training")
+        named(self.progress, "Progress of the training")
         self.state = QtWidgets.QLabel()
         self.state.setFont(scaled(self.font(), 1.0, bold=True))
         self.doing = QtWidgets.QLabel()
@@ -83,7 +83,7 @@ class TrainBar(QtWidgets.QWidget):
 
     def _button(self, name: str, what: str, key: str, act: object) -> QtWidgets.QPushButton:
         button = QtWidgets.QPushButton(name)
-        tracked(button, name, what, key)
+        named(button, name, what, key)
         button.clicked.connect(act)
         theme.tooltips_on(button)
         return button
@@ -178,12 +178,12 @@ class TrainPage(QtWidgets.QWidget):
         self._session = session
         self.stage = OverlayBar(pictures)
         self.frame = shrinkable(QtWidgets.QComboBox())
-        tracked(self.frame, "Frame to watch", "Which pair is shown before and after while it trains")
+        named(self.frame, "Frame to watch", "Which pair is shown before and after while it trains")
         self.frame.activated.connect(self._watch)
         self.against = shrinkable(QtWidgets.QComboBox())
         self.against.addItem("scan and restored", "before")
         self.against.addItem("restored and reference", "aim")
-        tracked(self.against, "What is compared")
+        named(self.against, "What is compared")
         self.against.currentIndexChanged.connect(lambda _: self.refresh())
         self.stage.bar.addWidget(self.frame)
         self.stage.bar.addWidget(self.against)

@@ -14,8 +14,11 @@ A panel holds nothing that is not on disk: it may be destroyed at any moment, as
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Optional
+from types import MappingProxyType
+from typing import Any, Optional
 
 from nuke_plugin import words
 from nuke_plugin.engine import Calls
@@ -23,7 +26,7 @@ from nuke_plugin.panel import theme
 from nuke_plugin.panel.delivery import Clock, Pictures, Pump
 from nuke_plugin.panel.first_steps import InstallPage, OpenPage
 from nuke_plugin.panel.pairs import PairList, PairPage
-from nuke_plugin.panel.qt import QShortcut, Qt, QtCore, QtGui, QtWidgets, em, open_file, tracked
+from nuke_plugin.panel.qt import Qt, QtCore, QtGui, QtWidgets, em, keeps, named, open_file
 from nuke_plugin.panel.runs import RunsPage
 from nuke_plugin.panel.suggestions import SuggestionsPage
 from nuke_plugin.panel.training import TrainBar, TrainPage
@@ -43,6 +46,8 @@ class Panel(QtWidgets.QWidget):
         session: for tests.
     """
 
+    _keys: Mapping[Any, Callable[[], None]] = MappingProxyType({})  # Qt sends events before there are any
+
     def __init__(
         self,
         desk: Optional[Desk] = None,
@@ -61,6 +66,7 @@ class Panel(QtWidgets.QWidget):
         self.pictures = Pictures(self.session.calls)
         Pump(self.session.calls, self)
         self._build()
+        self._keys = self._acts()
         self.setStyleSheet(theme.sheet(self.palette()))
         self.session.listen(self.refresh)
         self.destroyed.connect(_closer(self.session, self.pictures))
@@ -84,13 +90,13 @@ class Panel(QtWidgets.QWidget):
             QtWidgets.QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self.restorations.setMinimumContentsLength(12)
-        tracked(self.restorations, "Restoration")
+        named(self.restorations, "Restoration")
         self.restorations.activated.connect(self._switch)
         self.open = QtWidgets.QPushButton("Open…")
-        tracked(self.open, "Open a restoration", "Choose a folder that holds one", "Ctrl+O")
+        named(self.open, "Open a restoration", "Choose a folder that holds one", "Ctrl+O")
         self.open.clicked.connect(self.choose_folder)
         self.new = QtWidgets.QPushButton("New…")
-        tracked(self.new, "New restoration", "", "Ctrl+N")
+        named(self.new, "New restoration", "", "Ctrl+N")
         self.new.clicked.connect(self.show_new)
         self.about = theme.dimmed(QtWidgets.QLabel())
         head = QtWidgets.QHBoxLayout()
@@ -141,12 +147,12 @@ class Panel(QtWidgets.QWidget):
         self.notice.setWordWrap(True)
         self.notice.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.notice.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Preferred)
-        tracked(self.notice, "Message")
+        named(self.notice, "Message")
         self.report = QtWidgets.QPushButton("Open report")
-        tracked(self.report, "Open report", "Of the newest finished run, in the browser")
+        named(self.report, "Open report", "Of the newest finished run, in the browser")
         self.report.clicked.connect(self._open_report)
         self.node = QtWidgets.QPushButton("Create restore node")
-        tracked(self.node, "Create restore node", "With the newest model")
+        named(self.node, "Create restore node", "With the newest model")
         theme.tooltips_on(self.node)
         self.node.clicked.connect(lambda: session.create_restore())
         self.foot = QtWidgets.QWidget()
@@ -163,20 +169,28 @@ class Panel(QtWidgets.QWidget):
         whole.addLayout(head)
         whole.addWidget(self.pages, 1)
         whole.addWidget(self.foot)
-        self._keys()
 
-    def _keys(self) -> None:
-        """Keys of the whole panel; those of lists and pictures are their own."""
-        for key, act in (
-            ("Ctrl+O", self.choose_folder),
-            ("Ctrl+N", self.show_new),
-            ("Ctrl+T", self.session.train),
-            ("Ctrl+P", self.session.pause_or_resume),
-            *((f"Ctrl+{row + 1}", lambda row=row: self.tabs.setCurrentIndex(row)) for row in range(4)),
-        ):
-            shortcut = QShortcut(QtGui.QKeySequence(key), self)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            shortcut.activated.connect(act)
+    # Keys of the whole panel; those of lists and pictures are their own
+
+    def _acts(self) -> Mapping[Any, Callable[[], None]]:
+        """What Ctrl and a key do."""
+        tabs = (Qt.Key.Key_1, Qt.Key.Key_2, Qt.Key.Key_3, Qt.Key.Key_4)
+        return {
+            Qt.Key.Key_O: self.choose_folder,
+            Qt.Key.Key_N: self.show_new,
+            Qt.Key.Key_T: self.session.train,
+            Qt.Key.Key_P: self.session.pause_or_resume,
+            **{key: partial(self.tabs.setCurrentIndex, row) for row, key in enumerate(tabs)},
+        }
+
+    def event(self, event: QtCore.QEvent) -> bool:
+        return keeps(event, self._keys, control=True) or super().event(event)
+
+    def keyPressEvent(self, event: QtGui.QKeyEvent) -> None:  # noqa: N802
+        if event.key() in self._keys and event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            self._keys[event.key()]()
+        else:
+            super().keyPressEvent(event)
 
     # What it shows
 

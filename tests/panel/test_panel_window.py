@@ -6,13 +6,15 @@ import pytest
 from panel_stage import add_pair, add_run, draw_pair, exr_header, new_restoration
 
 import nuke_plugin.panel.window
-from nuke_plugin.panel.qt import Qt, QtCore, QtWidgets
+from nuke_plugin.panel.qt import Qt, QtCore, QtGui, QtWidgets
 from wetgate.project import open_restoration
 
 try:
+    from PySide6.QtGui import QAction
     from PySide6.QtTest import QTest
 except ImportError:
     from PySide2.QtTest import QTest
+    from PySide2.QtWidgets import QAction
 
 CLICK = Qt.MouseButton.LeftButton
 
@@ -401,6 +403,44 @@ def test_every_control_has_a_name_and_is_reached_by_the_keyboard(open_reel, reel
                 continue
             assert widget.accessibleName() or getattr(widget, "text", str)(), widget
             assert widget.focusPolicy() & Qt.FocusPolicy.TabFocus, widget.accessibleName()
+
+
+def test_keys_of_the_panel_are_not_the_hosts_as_long_as_it_has_the_focus(open_reel, until, reel, application):
+    add_run(reel)
+    panel = open_reel()
+    host, pressed = QtWidgets.QMainWindow(), []
+    field = QtWidgets.QLineEdit()
+    both = QtWidgets.QWidget()
+    layout = QtWidgets.QVBoxLayout(both)
+    layout.addWidget(panel)
+    layout.addWidget(field)
+    host.setCentralWidget(both)
+    for key in ("Ctrl+N", "Ctrl+3", "R", "Space", "Right"):
+        action = QAction(key, host)
+        action.setShortcut(QtGui.QKeySequence(key))
+        action.triggered.connect(lambda _=False, key=key: pressed.append(key))
+        host.addAction(action)
+    host.show()
+    host.activateWindow()
+    until(lambda: application.activeWindow() is host)
+    field.setFocus()
+    QTest.keyClick(field, Qt.Key.Key_3, Qt.KeyboardModifier.ControlModifier)
+    assert pressed == ["Ctrl+3"] and panel.tabs.currentWidget() is panel.train_page
+
+    panel.list.view.setFocus()
+    QTest.keyClick(panel.list.view, Qt.Key.Key_R)
+    QTest.keyClick(panel.list.view, Qt.Key.Key_3, Qt.KeyboardModifier.ControlModifier)
+    assert panel.tabs.currentWidget() is panel.runs_page
+    panel.tabs.setCurrentWidget(panel.pair_page)
+    overlay = panel.pair_page.stage.overlay
+    overlay.setFocus()
+    before = overlay.handle
+    QTest.keyClick(overlay, Qt.Key.Key_Right)
+    QTest.keyClick(overlay, Qt.Key.Key_Space)
+    assert overlay.handle > before and overlay.mode == "first" and pressed == ["Ctrl+3"]
+    until(lambda: panel.session.pair.state == "rejected")
+    panel.setParent(None)
+    host.deleteLater()
 
 
 def test_tab_goes_round_and_comes_back(open_reel, application):
