@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,14 +19,11 @@ from typing import Optional
 
 from nuke_plugin import host
 from nuke_plugin.restoring import frame_name, render_files
+from nuke_plugin.scratch import make_scratch
 from wetgate.errors import WetgateError
-from wetgate.files import make_folder, process_is_alive, sentence_for
-from wetgate.project.numbered import host_name
+from wetgate.files import make_folder
 from wetgate.service.client import connect
 from wetgate.service.protocol import Model
-
-SCAN_FOLDER = ".wetgate-scan-"
-"""Start of the name of the hidden folder, beside the results, that holds the written frames."""
 
 Say = Callable[[str], None]
 """Told how it stands, in a sentence, in Nuke's main thread."""
@@ -97,7 +93,7 @@ class Job:
         _require_place(order)
         if order.mask:
             host.require_alpha(order.mask)
-        _sweep(make_folder(os.path.dirname(order.output)))
+        make_folder(os.path.dirname(order.output))
         self._say("Reading the model.")
         self._in_thread(self._describe)
 
@@ -141,7 +137,7 @@ class Job:
         before = range(max(first, order.first - model.radius), order.first)
         after = range(order.last + 1, min(last, order.last + model.radius) + 1)
         around = [*before, *order.frames, *after]
-        with contextlib.ExitStack() as there:
+        with host.full_resolution(), contextlib.ExitStack() as there:
             self._files["scan"] = host.files_of(order.scan, around, order.view)
             wanted = {} if self._files["scan"] else {"scan": (order.scan, around)}
             if order.mask:
@@ -153,11 +149,7 @@ class Job:
 
     def _render(self, wanted: Mapping[str, tuple[str, Sequence[int]]]) -> None:
         """Write frames of nodes; the names are those of their files."""
-        beside = os.path.dirname(self._order.output)
-        try:
-            self._folder = Path(tempfile.mkdtemp(prefix=_prefix(os.getpid()), dir=beside))
-        except OSError as error:
-            raise WetgateError(sentence_for(error, beside)) from error
+        self._folder = make_scratch(os.path.dirname(self._order.output))
         total, written = sum(len(frames) for _, frames in wanted.values()), 0
         with host.progress("Wetgate: frames for the restoration") as window:
             for name, (node, frames) in wanted.items():
@@ -226,15 +218,3 @@ def _require_place(order: Order) -> None:
                 raise WetgateError(
                     f"{folder} is the folder of files that {node} comes from, where nothing is written: choose another."
                 )
-
-
-def _prefix(process: int) -> str:
-    return f"{SCAN_FOLDER}{host_name()}-{process}-"
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what a Nuke of this machine that was killed has left."""
-    for path in folder.glob(f"{SCAN_FOLDER}{host_name()}-*"):
-        process = path.name[len(f"{SCAN_FOLDER}{host_name()}-") :].partition("-")[0]
-        if process.isdecimal() and not process_is_alive(int(process)):
-            shutil.rmtree(path, ignore_errors=True)

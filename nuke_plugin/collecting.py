@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-from nuke_plugin import host
+from nuke_plugin import host, memory
+from nuke_plugin.scratch import make_scratch
 from wetgate.errors import WetgateError
 from wetgate.files import sentence_for
-from wetgate.project import ENCODINGS, RECIPES, PairDraft, Restoration, create_restoration, open_restoration
+from wetgate.project import ENCODINGS, RECIPES, Pair, PairDraft, Restoration, create_restoration, open_restoration
 
 RECIPE, ENCODING = "color", "linear"
 """Of a new restoration where the artist has not said otherwise: Nuke's own pictures are scene-linear."""
@@ -27,7 +28,6 @@ MOST_FRAMES = 1000
 """At a time; a handful is what a restoration wants."""
 
 _FRAMES = re.compile(r"(-?\d+)(?:-(-?\d+)(?:x(\d+))?)?")
-_last_folder = ""
 
 
 @dataclass(frozen=True)
@@ -88,19 +88,20 @@ def add_pairs(
         Cancelled: by the artist; nothing is left then.
         WetgateError: something is missing or does not fit, or cannot be rendered or written.
     """
-    there = _open(folder, recipe, encoding)
+    there, view = _open(folder, recipe, encoding), view or host.views()[0]
     encoding = there.encoding if there else encoding or ENCODING
     before = there.pairs() if there else []
     nodes = {"scan": scan, "reference": reference, **({"mask": mask} if mask else {})}
-    regions = _check(nodes, frames, region)
-    notes = [note for role in ("scan", "reference") for note in _coding_note(nodes[role], encoding)]
-    with _scratch() as scratch:
+    with host.full_resolution(), _scratch() as scratch:
+        regions = _check(nodes, frames, region)
+        notes = [note for role in ("scan", "reference") for note in _coding_note(nodes[role], encoding)]
         _render(nodes, frames, regions, view, scratch)
         restoration = there or create_restoration(folder, recipe or RECIPE, encoding)
         origins = {frame: _where_from(nodes, frame, view, encoding) for frame in frames}
         numbers = _move_in(restoration, nodes, frames, region, origins, scratch)
-    _note_sources(restoration, nodes)
-    again = {pair.frame for pair in before if pair.region == region} & set(frames)
+        _note_sources(restoration, nodes)
+    memory.use(folder)
+    again = {pair.frame for pair in before if pair.region == region and _view_of(pair, view) == view} & set(frames)
     if again:
         notes.append(f"Frame {min(again)} has a pair from before; it now counts twice.")
     return Added(restoration.folder, numbers, tuple(sorted(frames)), tuple(notes))
@@ -129,15 +130,10 @@ def frames_of(text: str) -> list[int]:
 
 
 def from_viewer() -> None:
-    """The menu's command: the Viewer's A and B become a pair of the script's restoration, and a line says which."""
+    """The menu's command: the Viewer's A and B become a pair of the restoration in use, and a line says which."""
     node = _pairs_node()
     recipe, encoding = (str(host.knob(node, name)) for name in ("recipe", "encoding")) if node else ("", "")
-    folder = _folder_of(node) if node else _last_folder
-    if not folder:
-        chosen = host.choose_folder("Where is the restoration, or where shall it be?")
-        if not chosen:
-            return
-        folder = chosen
+    folder = (_folder_of(node) if node else memory.in_use()) or _ask_for_folder()
     added = add_from_viewer(folder, recipe=recipe, encoding=encoding)
     if node:
         host.set_quietly(node, status=str(added))
@@ -151,7 +147,6 @@ def add_from_viewer(folder: str, *, recipe: str = "", encoding: str = "") -> Add
         Cancelled: the artist did not choose, or cancelled.
         WetgateError: there is no Viewer, or see :func:`add_pairs`.
     """
-    global _last_folder
     looked = host.viewer()
     if looked is None:
         raise WetgateError("There is no Viewer: look at the scan as its A, and at the reference as its B.")
@@ -162,7 +157,7 @@ def add_from_viewer(folder: str, *, recipe: str = "", encoding: str = "") -> Add
         reference = host.choose_node(f"Which node is the reference: {scan} as it should look?")
     if scan is None or reference is None:
         raise host.Cancelled
-    added = add_pair(
+    return add_pair(
         folder,
         scan,
         reference,
@@ -172,8 +167,6 @@ def add_from_viewer(folder: str, *, recipe: str = "", encoding: str = "") -> Add
         recipe=recipe,
         encoding=encoding,
     )
-    _last_folder = folder
-    return added
 
 
 # The WetgatePairs node
@@ -204,8 +197,12 @@ def _add(node: str, frames: Sequence[int]) -> None:
     if scan is None or reference is None:
         missing = "Scan" if scan is None else "Reference"
         raise WetgateError(f"{node} has nothing at its input {missing}: connect the node of these pictures.")
+    folder = _folder_of(node)
+    if not folder:
+        folder = _ask_for_folder()
+        host.set_knob(node, "folder", host.as_text(folder))
     added = add_pairs(
-        _folder_of(node) or _ask_for_folder(node),
+        folder,
         scan,
         reference,
         frames,
@@ -219,7 +216,7 @@ def _add(node: str, frames: Sequence[int]) -> None:
 
 
 def _frames_of(node: str) -> list[int]:
-    text = str(host.knob(node, "frames") or "").strip()
+    text = host.path(node, "frames").strip()  # Tcl may stand in it as in a path
     if not text:
         raise WetgateError(f"{node} names no frames: write them beside the button, as in 1001-1061x10.")
     return frames_of(text)
@@ -229,11 +226,10 @@ def _folder_of(node: str) -> str:
     return host.path(node, "folder").strip()
 
 
-def _ask_for_folder(node: str) -> str:
-    chosen = host.choose_folder("Where is the restoration, or where shall it be?")
+def _ask_for_folder() -> str:
+    chosen = host.choose_folder("Where is the restoration, or where shall it be?", memory.in_use())
     if not chosen:
         raise host.Cancelled
-    host.set_knob(node, "folder", host.as_text(chosen))
     return chosen
 
 
@@ -353,10 +349,7 @@ def _coding_note(node: str, encoding: str) -> Iterator[str]:
 def _scratch() -> Iterator[Path]:
     """A folder for rendered frames, gone after the block."""
     wished = os.environ.get("NUKE_TEMP_DIR", "")
-    try:
-        folder = Path(tempfile.mkdtemp(prefix="wetgate-", dir=wished if os.path.isdir(wished) else None))
-    except OSError as error:
-        raise WetgateError(sentence_for(error, wished or tempfile.gettempdir())) from error
+    folder = make_scratch(wished if os.path.isdir(wished) else tempfile.gettempdir())
     try:
         yield folder
     finally:
@@ -381,7 +374,7 @@ def _where_from(nodes: dict[str, str], frame: int, view: str, encoding: str) -> 
     known: dict[str, Any] = {"reference_frame": frame}
     nuke = {
         "script": host.script(),
-        "view": view or host.views()[0],
+        "view": view,
         "colour_management": host.colour_management(),
         "encoding": encoding,
     }
@@ -395,6 +388,11 @@ def _where_from(nodes: dict[str, str], frame: int, view: str, encoding: str) -> 
             known[role] = path
     known["nuke"] = {name: value for name, value in nuke.items() if value}
     return known
+
+
+def _view_of(pair: Pair, otherwise: str) -> str:
+    nuke = pair.where_from.get("nuke")
+    return str(nuke.get("view", otherwise)) if isinstance(nuke, dict) else otherwise
 
 
 def _note_sources(restoration: Restoration, nodes: dict[str, str]) -> None:

@@ -165,7 +165,7 @@ def class_of(node: str) -> str:
 def picture_size(node: str) -> tuple[int, int]:
     """Width and height of a node's picture at full resolution, in pixels."""
     source = _node(node)
-    with _untouched(), _full_resolution():
+    with full_resolution():
         return int(source.width()), int(source.height())
 
 
@@ -189,7 +189,7 @@ def source_folders(node: str) -> set[str]:
 
 
 def _pattern_of(read: nuke.Node) -> str:
-    with _untouched(), _full_resolution():  # in proxy mode it may name other files
+    with full_resolution():  # in proxy mode it may name other files
         return str(nuke.filename(read) or "")
 
 
@@ -216,7 +216,7 @@ def _reads_above(node: nuke.Node) -> Iterator[nuke.Node]:
 def frame_file(node: str, frame: int, view: str = "") -> str:
     """The file that a node's picture of a frame comes from, as the picture's metadata say it; "" where they do not."""
     source = _node(node)
-    with _untouched(), _full_resolution():
+    with full_resolution():
         return str(source.metadata("input/filename", frame, view or views()[0]) or "")
 
 
@@ -243,6 +243,21 @@ def require_alpha(mask: str) -> None:
 
 
 # Frames out of the graph
+
+
+@contextlib.contextmanager
+def full_resolution() -> Iterator[None]:
+    """Proxy mode is off during the block, as nobody will notice; around many pictures it is switched only once."""
+    proxy = nuke.root().knob("proxy")
+    with _untouched():
+        if proxy is None or not proxy.value():
+            yield
+            return
+        proxy.setValue(False)
+        try:
+            yield
+        finally:
+            proxy.setValue(True)
 
 
 def write_frames(
@@ -277,7 +292,7 @@ def write_frames(
     if view not in views():
         raise WetgateError(f"The script has no view {view}: choose one of {', '.join(views())}.")
     box = _from_bottom(region, picture_size(node), node)
-    with _untouched(), _full_resolution(), contextlib.ExitStack() as temporary:
+    with full_resolution(), contextlib.ExitStack() as temporary:
         with source.parent():
             crop = nuke.nodes.Crop()
             temporary.callback(nuke.delete, crop)
@@ -419,9 +434,9 @@ def choose_node(sentence: str) -> Optional[str]:
     return None if chosen is None or not 0 <= int(chosen) < len(names) else names[int(chosen)]
 
 
-def choose_folder(sentence: str) -> Optional[str]:
+def choose_folder(sentence: str, proposed: str = "") -> Optional[str]:
     """Let the artist choose a folder, which need not be there yet; None when cancelled."""
-    chosen = nuke.getFilename(sentence, "*/") if has_gui() else None
+    chosen = nuke.getFilename(sentence, "*/", f"{proposed}/" if proposed else "") if has_gui() else None
     return str(chosen).rstrip("/") or None if chosen else None
 
 
@@ -589,20 +604,6 @@ def _untouched() -> Iterator[None]:
     finally:
         nuke.Undo.enable()
         nuke.modified(modified)
-
-
-@contextlib.contextmanager
-def _full_resolution() -> Iterator[None]:
-    """Proxy mode is off during the block."""
-    proxy = nuke.root().knob("proxy")
-    if proxy is None or not proxy.value():
-        yield
-        return
-    proxy.setValue(False)
-    try:
-        yield
-    finally:
-        proxy.setValue(True)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Which restorations the user had open, remembered across sessions and hosts."""
+"""Which restorations the user had open, remembered across sessions and hosts, and which one is in use in this one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,22 @@ import sys
 from pathlib import Path
 
 from wetgate.files import make_folder, write_json
+
+_in_use = ""
+
+
+def use(folder: str) -> None:
+    """The artist works on this restoration now: it was opened in the panel, or given a pair."""
+    global _in_use
+    _in_use = folder
+
+
+def in_use() -> str:
+    """What panel, menu and nodes share, so that none asks for what another knows; "" before the artist has chosen.
+
+    What a panel opens by itself is not it: that may be the film of yesterday.
+    """
+    return _in_use
 
 
 def memory_file() -> Path:

@@ -22,7 +22,7 @@ from typing import Any, Optional, Protocol
 from nuke_plugin import words
 from nuke_plugin.comparing import Difference, compare
 from nuke_plugin.engine import Calls, Engine, Health, Options, Task, Worker
-from nuke_plugin.memory import memory_file, remember, remembered
+from nuke_plugin.memory import memory_file, remember, remembered, use
 from nuke_plugin.standing import PairStanding, Reader, RunStanding, Standing, exr_size, write_note
 from wetgate.errors import WetgateError
 from wetgate.project import Pair, Run, create_restoration, open_restoration
@@ -174,7 +174,7 @@ class Session:
             recent, self.health = found
             self.recent = tuple(recent)
             if folder is None and self._reader is None and recent:
-                self.open(recent[0])
+                self._show(recent[0])
             self._changed()
             self.look()
 
@@ -190,7 +190,11 @@ class Session:
         return Health("ready")
 
     def open(self, folder: Path) -> None:
-        """Show the restoration in ``folder``."""
+        """Show the restoration in ``folder``, which the artist has chosen."""
+        use(str(folder))
+        self._show(folder)
+
+    def _show(self, folder: Path) -> None:
         self._reader = Reader(folder)
         self.standing = Standing(self._reader.folder)
         self.chosen, self._tried = None, frozenset()

@@ -158,6 +158,33 @@ class Bench:
         pair.check_unaltered()
         return str(added)
 
+    def paths_are_read_as_written(self) -> str:
+        from nuke_plugin import host
+
+        read = nuke.nodes.Read()
+        try:
+            for text, wanted in (
+                ("/reel #3/shot.####.exr", ("/reel #3/shot.####.exr",)),
+                (host.as_text("/[4K] $5/shot.####.exr"), ("/[4K] $5/shot.####.exr", "/[4K] $5/shot.%04d.exr")),
+            ):
+                read["file"].setValue(text)
+                found = host.path(read.fullName(), "file")
+                assert found in wanted, f"{text} became {found}"
+        finally:
+            nuke.delete(read)
+        return "places for the frame stay, and what is Tcl"
+
+    def clones_are_known(self) -> str:
+        assert not self.scan.clones(), f"a node that is none has {self.scan.clones()}"
+        self.scan.selectOnly()
+        nuke.cloneSelected()
+        clones = [node for node in nuke.allNodes(self.scan.Class()) if node.clones()]
+        try:
+            assert len(clones) == 2, f"{len(clones)} nodes are clones, not 2"
+        finally:
+            nuke.delete(nuke.selectedNode())
+        return "2 of one name"
+
     def frames_are_restored_by_files(self) -> str:
         from nuke_plugin.restoring import render_files
 
@@ -210,6 +237,8 @@ def main() -> int:
         rows += [
             tried("frames are written", bench.frames_are_written),
             tried("a pair is added", bench.a_pair_is_added),
+            tried("paths are read as they are written", bench.paths_are_read_as_written),
+            tried("clones are known", bench.clones_are_known),
             tried("frames are restored by files", bench.frames_are_restored_by_files),
             tried("frames are restored by the node", bench.frames_are_restored_by_the_node),
         ]

@@ -48,6 +48,7 @@ class Session:
 
     Attributes:
         said: what was shown to the artist, in order.
+        proposed: which file or folder was proposed to the artist last.
         answers: what the artist will answer, taken from the front: to ask a bool, to choice an index or None.
         undo_list: the steps on the undo list, by name.
         progress: each progress window: its title and what it showed.
@@ -63,6 +64,7 @@ class Session:
         self.gui, self.version, self.views, self.size = gui, version, list(views), (64, 48)
         self.kinds: dict[str, Kind] = dict(KINDS)
         self.frame = 1
+        self.proposed = ""
         self.modified = False
         self.said: list[str] = []
         self.answers: list[Any] = []
@@ -483,6 +485,15 @@ def make_modules(session: Session) -> dict[str, types.ModuleType]:
         session.remove_node(node)
 
     @face(nuke)
+    def cloneSelected(action: str = "") -> bool:
+        """A clone has the knobs of the other, its name among them, and inputs of its own."""
+        (node,) = session._selection
+        clone = session.add_node(node._kind, node._parent)
+        clone._name, clone._knobs = node._name, node._knobs
+        session.select_only(clone)
+        return True
+
+    @face(nuke)
     def allNodes(filter: str = "", group: Group | None = None) -> list[Node]:
         return [node for node in context(group)._children if filter in ("", node._kind)]
 
@@ -594,6 +605,7 @@ def make_modules(session: Session) -> dict[str, types.ModuleType]:
 
     @face(nuke)
     def getFilename(message: str, pattern: str = "", default: str = "", **words: Any) -> str | None:
+        session.proposed = default
         return session.answer(message)
 
     @face(nuke, threads=True)

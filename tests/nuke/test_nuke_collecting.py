@@ -234,7 +234,7 @@ def test_temporary_files_that_cannot_be_written_are_a_sentence(collecting, nuke_
     def full(**_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(collecting.tempfile, "mkdtemp", full)
+    monkeypatch.setattr(importlib.import_module("nuke_plugin.scratch").tempfile, "mkdtemp", full)
     with pytest.raises(WetgateError, match="The disk is full"):
         collecting.add_pair(folder, "Read1", "Read2", 1001)
 
@@ -355,10 +355,57 @@ def test_no_viewer_is_a_sentence(collecting, folder):
         collecting.add_from_viewer(folder)
 
 
+def test_panel_menu_and_node_share_the_restoration_in_use(collecting, nuke_session, nodes, folder, tmp_path):
+    memory, session = (importlib.import_module(f"nuke_plugin.{name}") for name in ("memory", "session"))
+    create_restoration(folder, "color", "linear")
+    yesterday = create_restoration(tmp_path / "yesterday.wetgate", "color", "linear").folder
+    memory.remember(tmp_path / "panel.json", (yesterday,))
+    calls = session.Calls()
+    panel = session.Session(calls, engine=session.Engine(calls, ["false"]), memory=tmp_path / "panel.json")
+    panel.start()
+    while panel.standing.folder != yesterday:
+        calls.make(0.1)
+    assert memory.in_use() == ""  # the panel has opened that by itself
+    panel.open(Path(folder))
+    panel.close()
+    nuke_session.look(*nodes)
+    collecting.from_viewer()
+    assert len(open_restoration(folder).pairs()) == 1 and nuke_session.said == []
+    node = nuke_session.gizmo(ROOT / "gizmos" / "WetgatePairs.gizmo", *nodes)
+    nuke_session.answers = [str(tmp_path / "other.wetgate") + "/"]
+    node["add"].execute()
+    assert nuke_session.proposed == folder + "/" and memory.in_use() == str(tmp_path / "other.wetgate")
+
+
+def test_another_view_of_a_frame_counts_as_another_picture(collecting, nuke_session, nodes, folder):
+    nuke_session.views[:] = ["left", "right"]
+    for view in nuke_session.views:
+        assert collecting.add_pair(folder, "Read1", "Read2", 1001, view=view).notes == ()
+    assert "counts twice" in collecting.add_pair(folder, "Read1", "Read2", 1001).notes[0]
+
+
+def test_proxy_mode_is_switched_once_for_all_frames(collecting, nuke_session, nodes, folder):
+    nuke_session.root_node["proxy"]._value, switched = True, []
+    importlib.import_module("nuke").addKnobChanged(lambda: switched.append(1), nodeClass="Root")
+    collecting.add_pairs(folder, "Read1", "Read2", [1001, 1002, 1003])
+    assert len(switched) == 2 and nuke_session.root_node["proxy"].value() is True
+
+
+def test_what_a_killed_nuke_left_of_its_frames_is_swept(collecting, nodes, folder, tmp_path):
+    start = importlib.import_module("nuke_plugin.scratch")._START
+    mine, dead = (tmp_path / "scratch" / f"{start}{process}-x" for process in (os.getpid(), 2**22 + 1))
+    for left in (mine, dead):
+        left.mkdir()
+        (left / "scan.1001.exr").touch()
+    collecting.add_pair(folder, "Read1", "Read2", 1001)
+    assert os.listdir(tmp_path / "scratch") == [mine.name]
+
+
 def test_without_an_answer_no_folder_is_made(collecting, nuke_session, nodes):
     nuke_session.look(*nodes)
     nuke_session.answers = [None]
-    collecting.from_viewer()
+    with pytest.raises(collecting.host.Cancelled):
+        collecting.from_viewer()
     assert nuke_session.rendered == []
 
 

@@ -11,7 +11,7 @@ import pytest
 from nuke_standin import ROOT
 
 WAY = """
-import json, sys, types
+import contextlib, json, sys, types
 sys.path.insert(0, sys.argv[1])
 sys.modules["nuke"] = types.ModuleType("nuke")
 from nuke_plugin import collecting, desk, host
@@ -23,6 +23,7 @@ def write_frames(node, frames, pattern, *, view, region, follow):
             file.write(node.encode())
 
 host.write_frames, host.has_gui = write_frames, lambda: False
+host.full_resolution = contextlib.nullcontext
 host.frame_range, host.picture_size = lambda node: (1, 9), lambda node: (64, 48)
 host.source_files, host.frame_file = lambda node: ("", ""), lambda *asked: ""
 host.script = host.colour_management = lambda: ""

@@ -34,7 +34,7 @@ def render(node, wait, applying):
 
 
 def hidden(folder):
-    return [path.name for path in folder.iterdir() if path.name.startswith(".wetgate-scan")]
+    return [path.name for path in folder.iterdir() if path.name.startswith(".wetgate-frames")]
 
 
 def test_the_same_pixels_as_apply(started, render, node, tmp_path):
@@ -252,14 +252,14 @@ def test_one_at_a_time(started, node, wait, applying):
     wait(lambda: not applying._jobs)
 
 
-def test_what_a_killed_nuke_left_is_swept(render, tmp_path):
-    background = importlib.import_module("nuke_plugin.background")
-    (tmp_path / "out").mkdir()
-    mine = tmp_path / "out" / (background._prefix(os.getpid()) + "x")
-    dead = tmp_path / "out" / (background._prefix(2**22 + 1) + "x")
-    other = tmp_path / "out" / f"{background.SCAN_FOLDER}another-machine-12-x"
+def test_what_a_killed_nuke_left_is_swept(render, node, tmp_path):
+    start = importlib.import_module("nuke_plugin.scratch")._START
+    (tmp_path / "restored").mkdir()
+    mine, dead = (tmp_path / "restored" / f"{start}{process}-x" for process in (os.getpid(), 2**22 + 1))
+    other = tmp_path / "restored" / ".wetgate-frames-another-machine-12-x"
     for folder in (mine, dead, other):
         folder.mkdir()
         (folder / "scan.1001.exr").touch()
-    background._sweep(tmp_path / "out")
+    node["output"].setValue(str(tmp_path / "restored" / "shot.####.exr"))
+    render()
     assert mine.exists() and other.exists() and not dead.exists()

@@ -45,7 +45,7 @@ def board(node, frame, view, scale):
 def test_every_step_works_in_the_stand_in(in_nuke, save_model, ofx):
     code, said = in_nuke(str(save_model()), ofx=ofx)
     assert {state for state, _ in said.values()} == {"ok"}, said
-    assert code == 0 and len(said) == 11
+    assert code == 0 and len(said) == 13
     assert said["frames are restored by files"][1] == "2 frames, on cpu"
 
 
