@@ -126,7 +126,7 @@ def test_doctor_loads_what_is_installed(nowhere_else, folder, monkeypatch):
     install.install(folder)
     monkeypatch.setenv("OFX_PLUGIN_PATH", os.pathsep.join(["", str(folder)]))
     ((state, detail, *_),) = doctor.check_node()
-    assert (state, detail.split()[0]) == (doctor.OK, "org.wetgate.restore")
+    assert (state, detail.split()[0]) == (doctor.OK, "org.wetgate.restore_v1")
 
 
 def test_doctor_sees_a_binary_that_does_not_load(nowhere_else, tmp_path):
