@@ -213,8 +213,7 @@ def _require_place(order: Order) -> None:
     if not host.is_for_one_frame(folder):
         raise WetgateError(f"Nuke takes the # or % in {folder} for a frame's number: choose another folder.")
     for node in filter(None, (order.scan, order.mask)):
-        for source in host.source_folders(node):
-            if os.path.normcase(os.path.realpath(source)) == os.path.normcase(os.path.realpath(folder)):
-                raise WetgateError(
-                    f"{folder} is the folder of files that {node} comes from, where nothing is written: choose another."
-                )
+        if host.comes_from(node, folder):
+            raise WetgateError(
+                f"{folder} is the folder of files that {node} comes from, where nothing is written: choose another."
+            )

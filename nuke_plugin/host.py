@@ -26,7 +26,7 @@ Follow = Callable[[int, int, str], bool]
 
 _NO_PICTURE = ("BackdropNode", "StickyNote", "Viewer", "Input", "Output", "Write")
 _READS = ("Read",)
-_PLACES = re.compile(r"#|%\d*d|%[vV]")
+_PLACES = re.compile(r"#+|%\d*d|%[vV]")
 _closed: Optional[int] = None
 """How many scripts were closed; None before anybody asked."""
 
@@ -183,9 +183,14 @@ def source_files(node: str) -> tuple[str, str]:
     return "", ""
 
 
-def source_folders(node: str) -> set[str]:
-    """The folders of all files that a node's picture comes from."""
-    return {os.path.dirname(pattern) for pattern in map(_pattern_of, _reads_above(_node(node))) if pattern}
+def comes_from(node: str, folder: str) -> bool:
+    """Whether files that a node's picture comes from lie in a folder, of whatever frame and view they are."""
+    folder = os.path.normcase(os.path.realpath(folder))
+    for pattern in map(_pattern_of, _reads_above(_node(node))):
+        parts = _PLACES.split(os.path.normcase(os.path.realpath(os.path.dirname(pattern))))
+        if pattern and re.fullmatch(r"[^/\\]+".join(map(re.escape, parts)), folder):
+            return True
+    return False
 
 
 def _pattern_of(read: nuke.Node) -> str:

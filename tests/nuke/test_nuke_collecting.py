@@ -148,7 +148,10 @@ def test_one_progress_window_for_all_that_is_rendered(collecting, nuke_session, 
     ]
 
 
-@pytest.mark.parametrize("stop", [{"cancel_progress_at": 3}, {"cancel_render_at": 1002}])
+@pytest.mark.parametrize(
+    "stop",
+    [*({"cancel_progress_at": step} for step in range(1, 7)), *({"cancel_render_at": at} for at in (1001, 1002))],
+)
 @pytest.mark.parametrize("there", [False, True])
 def test_cancelling_leaves_nothing(collecting, nuke_session, nodes, folder, tmp_path, stop, there):
     if there:

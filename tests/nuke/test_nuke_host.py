@@ -298,9 +298,31 @@ def test_all_folders_above_a_node_through_groups_and_out_of_them(host, nuke_sess
     dot = nuke_session.node("Dot", way_in, parent=inner)
     nuke_session.node("Output", dot, parent=inner)
     mixed = nuke_session.node("Keymix", inner, nuke_session.read(save_frames([1], "dvd"), 1, 1))
-    folders = host.source_folders(mixed.fullName())
-    assert sorted(folder.rpartition("/")[2] for folder in folders) == ["dvd", "scan"]
+    folders = {name: scan["file"].value().replace("/scan/shot.####.exr", name) for name in ("/dvd", "/scan", "/x", "")}
+    assert {name: host.comes_from(mixed.fullName(), folder) for name, folder in folders.items()} == {
+        "/dvd": True,
+        "/scan": True,
+        "/x": False,
+        "": False,
+    }
     assert host.source_files(dot.fullName()) == (scan["file"].value(), "default (linear)")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "folder", "inside"),
+    [
+        ("/films/%V/x.####.exr", "/films/left", True),
+        ("/films/%V/x.####.exr", "/films/left/new", False),
+        ("/films/f####/x.exr", "/films/f1001", True),
+        ("/films/f%04d/x.exr", "/films/g1001", False),
+        ("/films/a+b/x.%04d.exr", "/films/a+b/../a+b/", True),
+        ("x.exr", "/films", False),
+        ("", ".", False),
+    ],
+)
+def test_folders_that_each_frame_or_view_has_of_its_own(host, nuke_session, pattern, folder, inside):
+    nuke_session.node("Read", file=pattern)
+    assert host.comes_from("Read1", folder) is inside
 
 
 def test_proxy_mode_names_the_same_files(host, nuke_session, scan):
@@ -331,7 +353,8 @@ def test_a_clone_is_a_sentence_and_not_the_picture_of_another(host, nuke_session
         host.input_of("NoOp1", 0)
     nuke_session.look(scan, below)
     assert host.viewer().reference == "NoOp1"
-    assert host.source_folders("NoOp1") == {dvd["file"].value().rpartition("/")[0]}
+    assert host.comes_from("NoOp1", dvd["file"].value().rpartition("/")[0])
+    assert not host.comes_from("NoOp1", scan["file"].value().rpartition("/")[0])
     nuke_session.answers = ["NoOp1"]
     assert host.choose_node("Which?") == "NoOp1"
     nuke_session.answers = ["Dot1"]
