@@ -239,3 +239,19 @@ def test_how_soft_a_reference_is_goes_with_the_pair(restoration):
     assert soft.resolution_px == pytest.approx(2.5, rel=0.25)
     assert [first.resolution_px, second.resolution_px] == [sharp.resolution_px, soft.resolution_px]
     assert [two[1].resolution_px for two in prepare(restoration)] == [first.resolution_px, second.resolution_px]
+
+
+def test_a_pair_of_two_sizes_that_was_accepted_by_hand_is_a_sentence(restoration):
+    with restoration.add_pair(1) as draft:
+        write_image(draft.scan, faded(picture(1)))
+        write_image(draft.reference, picture(1)[:100, :130])
+    draft.pair.update(state="accepted", prepared="reference.exr")
+    with pytest.raises(WetgateError, match=r"its reference is 130 x 100 and its scan 260 x 200"):
+        prepare(restoration)
+
+
+def test_what_is_nearly_blank_ends_no_preparation():
+    bump = np.full((200, 260, 3), 0.5, np.float32)
+    bump[90:110, 120:140] += 0.0004
+    found = finding(bump, bump.copy())
+    assert found.residual_px is None or found.residual_px < 0.1 or found.reason

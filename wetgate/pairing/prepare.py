@@ -208,6 +208,12 @@ def _read(pair: Pair) -> Pictures | WetgateError:
                 if matte.shape != scan.shape[:2]:
                     return WetgateError(f"{path} has another size than its scan: make it again at the scan's size.")
                 weight = matte if weight is None else weight * matte
+        if pair.state == "accepted" and scan.shape != reference.shape:
+            sizes = [f"{picture.shape[1]} x {picture.shape[0]}" for picture in (reference, scan)]
+            return WetgateError(
+                f"Pair {pair.number} was accepted, but its reference is {sizes[0]} and its scan {sizes[1]}, and nobody has "
+                "laid one over the other: reject it, and add it again."
+            )
         return Pictures(scan, reference, weight, pair.resolution_px or 0.0)
     except WetgateError as error:
         return error
@@ -235,7 +241,10 @@ def examine(pictures: Pictures, encoding: str = "display") -> Finding:
         return Finding("" if same else "scan and reference do not show the same picture")
     if not same:
         return _aligned(scan, reference)
-    before, corner = measure_residual(scan, reference)
+    try:
+        before, corner = measure_residual(scan, reference)
+    except WetgateError as error:
+        return Finding(str(error).rstrip("."))
     if before <= CLOSE_PX and corner <= CLOSE_CORNER_PX:
         return Finding(residual_px=before, before_px=before)
     found = _aligned(scan, reference, before)
