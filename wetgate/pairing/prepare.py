@@ -211,8 +211,8 @@ def _read(pair: Pair) -> Pictures | WetgateError:
         if pair.state == "accepted" and scan.shape != reference.shape:
             sizes = [f"{picture.shape[1]} x {picture.shape[0]}" for picture in (reference, scan)]
             return WetgateError(
-                f"Pair {pair.number} was accepted, but its reference is {sizes[0]} and its scan {sizes[1]}, and nobody has "
-                "laid one over the other: reject it, and add it again."
+                f"Pair {pair.number} was accepted, but its reference is {sizes[0]} and its scan {sizes[1]}, and nobody "
+                "has laid one over the other: reject it, and add it again."
             )
         return Pictures(scan, reference, weight, pair.resolution_px or 0.0)
     except WetgateError as error:
