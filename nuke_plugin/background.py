@@ -169,7 +169,8 @@ class Job:
             self._end("Done.")
             host.tell(f"The restored frames are {self._order.output}; the script that asked for them was closed.")
             return
-        read = host.create_read(self._order.output, made[0], made[-1], "raw")
+        beside = self._order.scan if host.has_node(self._order.scan) else None
+        read = host.create_read(self._order.output, made[0], made[-1], "raw", beside=beside)
         what = "Cancelled; what was done" if self._cancelled.is_set() else "Done; it"
         self._end(f"{what} is in {read}.", read)
 

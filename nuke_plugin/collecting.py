@@ -277,14 +277,13 @@ def _open(folder: str, recipe: str, encoding: str) -> Optional[Restoration]:
         return None
     restoration = open_restoration(folder)
     _require_writable(path, path / "pairs")
-    for name, wanted, has in (
-        ("encoding", encoding, restoration.encoding),
-        ("recipe", recipe, restoration.recipe),
-    ):
-        if wanted and wanted != has:
-            raise WetgateError(
-                f"{folder} has the {name} {has}, not {wanted}: set {name} to {has}, or choose another folder."
-            )
+    if recipe and recipe != restoration.recipe:
+        raise WetgateError(f"{folder} has the recipe {restoration.recipe}, not {recipe}: choose another folder.")
+    if encoding and encoding != restoration.encoding:
+        has = restoration.encoding
+        raise WetgateError(
+            f"{folder} has {has} pictures, not {encoding} ones: set the node to {has}, or choose another folder."
+        )
     return restoration
 
 

@@ -375,7 +375,7 @@ def create_restore(model: str, *, above: Optional[str] = None, restoration: str 
         return _name(node)
 
 
-def create_read(pattern: str, first: int, last: int, colourspace: str = "") -> str:
+def create_read(pattern: str, first: int, last: int, colourspace: str = "", *, beside: Optional[str] = None) -> str:
     """Make a Read of a sequence; return its name.
 
     Args:
@@ -383,8 +383,12 @@ def create_read(pattern: str, first: int, last: int, colourspace: str = "") -> s
         first: the first frame.
         last: the last frame.
         colourspace: as the Read names it, or "raw"; what Nuke chooses by default.
+        beside: a node in whose group it is made, whatever group the artist looks into.
     """
-    with _undo_step("Wetgate read"):
+    with contextlib.ExitStack() as place:
+        if beside is not None:
+            place.enter_context(_node(beside).parent())
+        place.enter_context(_undo_step("Wetgate read"))
         for node in nuke.selectedNodes():
             node.setSelected(False)
         read = _create("Read")
@@ -550,6 +554,8 @@ def path(node: str, name: str) -> str:
     found = _knob(_node(node), name)
     if isinstance(found, nuke.Link_Knob):
         found = found.getLinkedKnob()
+        if found is None:
+            raise WetgateError(f"{node}: {name} is a link to nothing: make a new node.")
     text = str(found.value() or "")
     if not isinstance(found, nuke.EvalString_Knob) or not re.search(r"[\[$\\]", text):
         return text  # as it is: evaluated, # in a folder's name would become the frame's number

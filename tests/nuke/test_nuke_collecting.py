@@ -169,9 +169,9 @@ def test_a_restoration_with_another_encoding_or_recipe_is_a_sentence_before_anyt
     collecting, nuke_session, nodes, folder
 ):
     create_restoration(folder, "damage", "log")
-    with pytest.raises(WetgateError, match="has the encoding log, not linear: set encoding to log, or choose another"):
+    with pytest.raises(WetgateError, match="has log pictures, not linear ones: set the node to log, or choose another"):
         collecting.add_pair(folder, "Read1", "Read2", 1001, encoding="linear")
-    with pytest.raises(WetgateError, match="has the recipe damage, not color"):
+    with pytest.raises(WetgateError, match="has the recipe damage, not color: choose another"):
         collecting.add_pair(folder, "Read1", "Read2", 1001, recipe="color")
     assert nuke_session.rendered == []
 

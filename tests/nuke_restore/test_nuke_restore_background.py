@@ -152,6 +152,20 @@ def test_folders_with_what_tcl_would_evaluate(started, save_scan, render, node, 
     np.testing.assert_array_equal(started.root_node.node("Read3")._picture(2, "main", 1).pixels[::-1, :, :3], made)
 
 
+def test_a_node_in_a_group_gets_its_read_there(started, save_scan, node, wait, applying, save_model):
+    group = started.node("Group")
+    scan = started.add_node("Read", group, "Scan")
+    for name, value in {"file": save_scan([1, 2], folder="inside"), "first": 1, "last": 2}.items():
+        scan[name]._value = value
+    started.select_only(scan)
+    with group:
+        inside = importlib.import_module("nuke").createNode("WetgateRestore")
+    inside["model"].setValue(str(save_model()))
+    inside["render"].execute()
+    wait(lambda: not applying._jobs)
+    assert inside["job"].value() == "Done; it is in Group1.Read1."
+
+
 def test_neither_a_region_of_interest_nor_a_copied_sentence_matters(started, render, node, applying):
     node["job"]._value = "3 of 5 frames are restored."
     applying.created("WetgateRestore1")  # pasted, or loaded from a file
