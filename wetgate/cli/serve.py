@@ -12,6 +12,8 @@ from typing import Any
 
 from wetgate.cli.durations import seconds
 from wetgate.cli.progress import duration
+from wetgate.errors import WetgateError
+from wetgate.files import sentence_for
 from wetgate.project.locks import is_locked
 from wetgate.service.client import connect
 from wetgate.service.places import Places, find_places
@@ -71,7 +73,7 @@ def describe(result: dict[str, Any]) -> str:
 
 
 def _ask(places: Places, *, stop: bool) -> dict[str, Any]:
-    if not is_locked(places.lock):
+    if not places.exists() or not is_locked(places.lock):
         return {"state": "none"}
     with connect(start=False, places=places) as client:
         if not stop:
@@ -81,12 +83,13 @@ def _ask(places: Places, *, stop: bool) -> dict[str, Any]:
 
 
 def _serve(places: Places, idle_s: float) -> dict[str, Any]:
-    from wetgate.inference.server import Server, bound_memory
+    from wetgate.inference.server import Server, bound_memory, raise_open_files
 
     places.make()
     os.chdir(places.folder)  # whoever started it may want to remove or unmount the folder that it stood in
     _write_log(places)
     bound_memory()
+    raise_open_files()
     server = Server(places, idle_s)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.stopping.set())
@@ -94,7 +97,13 @@ def _serve(places: Places, idle_s: float) -> dict[str, Any]:
 
 
 def _write_log(places: Places) -> None:
-    handlers: list[logging.Handler] = [RotatingFileHandler(places.log, maxBytes=LOG_BYTES, backupCount=1)]
+    try:
+        to_file = RotatingFileHandler(
+            places.log, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8", errors="backslashreplace"
+        )
+    except OSError as error:
+        raise WetgateError(sentence_for(error, places.log)) from error
+    handlers: list[logging.Handler] = [to_file]
     if sys.stderr.isatty():
         handlers.append(logging.StreamHandler())
     logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, handlers=handlers)

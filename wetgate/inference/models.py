@@ -61,7 +61,7 @@ class Models:
         self._lock = threading.Lock()
 
     def describe(self, path: Path) -> Described:
-        """What the file says now; a refusal, too, is remembered until the file changes.
+        """What the file says now. A refusal, too, is remembered until the file changes, unless it was not read at all.
 
         Raises:
             WetgateError: as :func:`wetgate.onnx_model.open_model`.
@@ -74,6 +74,8 @@ class Models:
                 model = open_model(path)
                 known = version, Described(model.card, model.sha256, len(model.outputs) > 1)
             except WetgateError as error:
+                if isinstance(error.__cause__, OSError):  # of permissions or of the disk, which tell nothing by dates
+                    raise
                 known = version, str(error)
             with self._lock:
                 self._cards[path] = known

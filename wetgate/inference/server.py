@@ -42,6 +42,7 @@ _FAREWELL_S = 5.0
 _LOOKING_S = 0.02
 _FILE_THREADS = 3
 _ANSWER_S = 10.0
+_LONGEST_NAME = 80
 _NOT_NOW = "The inference server is ending: try again, and a new one starts."
 
 log = logging.getLogger("wetgate.server")
@@ -82,6 +83,9 @@ class Server:
             try:
                 log.info("wetgate %s serves in %s, process %d", __version__, self.places.folder, os.getpid())
                 while not self.stopping.is_set() and not self._is_idle():
+                    if not (listener.can_be_found() and lock.can_be_found()):
+                        log.warning("the folder was removed, or what stood in it: clients start another server")
+                        break
                     channel = listener.accept(_ACCEPT_S)
                     if channel is not None:
                         self._greet(channel, listener)
@@ -147,7 +151,11 @@ class Server:
         conversation = Conversation(self, channel, listener)
         with self._lock:
             self._conversations.add(conversation)
-        threading.Thread(target=conversation.hold, name="wetgate-client", daemon=True).start()
+        try:
+            threading.Thread(target=conversation.hold, name="wetgate-client", daemon=True).start()
+        except RuntimeError as error:  # its stack finds no memory: the others go on
+            log.warning("a client was sent away: %s", error)
+            conversation.release()
 
     def _is_idle(self) -> bool:
         with self._lock:
@@ -202,7 +210,7 @@ class Conversation:
         except Exception:
             log.exception("a connection was ended by an error of this program")
         finally:
-            self._release()
+            self.release()
 
     def end(self) -> None:
         """End it from another thread."""
@@ -216,8 +224,7 @@ class Conversation:
 
     def summary(self) -> dict[str, Any]:
         """For :meth:`Server.status`."""
-        with self._lock:
-            size = sum(segment.bytes for segment in self._memories.values())
+        size = sum(segment.bytes for segment in list(self._memories.values()))  # no lock: a client may hold it up
         return {"client": self._client, "process": self._process, "requests": len(self.jobs), "memory_bytes": size}
 
     def _converse(self) -> None:
@@ -261,6 +268,8 @@ class Conversation:
                 self._take_on(event)
             except Refusal as error:
                 refusal = error
+            except protocol.LocalProtocolError as error:
+                refusal = Refusal(Code.FAILED, f"The inference server has no words for its answer: {error}.")
         elif event.descriptor is not None:
             os.close(event.descriptor)
         if refusal is not None:
@@ -273,7 +282,7 @@ class Conversation:
             what = "speaks another version of the protocol: update it" if version is None else "is not known to it"
             self._end_with(Code.REFUSED, f"The inference server of Wetgate {__version__} refuses a client that {what}.")
             return False
-        self._client, self._process = hello.client or "unnamed", hello.process_id
+        self._client, self._process = _printable(hello.client) or "unnamed", hello.process_id
         self._send(protocol.Welcome(version, os.getpid(), f"wetgate {__version__}"))
         return True
 
@@ -396,7 +405,8 @@ class Conversation:
             finally:
                 self._ended = True  # what is computed still has nobody to be told to
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Give back all that it holds; nothing is said any more."""
         self.give_up()
         with self._lock:
             self._ended = True
@@ -427,6 +437,22 @@ def bound_memory(share: float = 0.75) -> None:
         bound = int(share * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         resource.setrlimit(resource.RLIMIT_DATA, (bound if hard == resource.RLIM_INFINITY else min(bound, hard), hard))
+
+
+def raise_open_files(most: int = 8192) -> None:
+    """Let this process have as many files open as it may, up to ``most``: each client and each memory is one."""
+    if os.name != "nt":
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def _printable(name: str) -> str:
+    """A client's name of itself, fit for a line of the log and for STATUS."""
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in name[:_LONGEST_NAME])
 
 
 def _answered(work: Callable[[], protocol.Restored]) -> protocol.Message:

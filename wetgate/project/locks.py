@@ -85,6 +85,13 @@ class FileLock:
                 os.close(descriptor)
         return self.descriptor == descriptor
 
+    def can_be_found(self) -> bool:
+        """Whether the file that is locked is still the one at ``path``, where others look for the lock."""
+        try:
+            return os.path.samestat(os.fstat(self.descriptor), os.stat(self.path))
+        except OSError:
+            return False
+
     def release(self) -> None:
         """Give the lock back; nothing happens in a forked child, which never owned it."""
         if self.descriptor in _held:

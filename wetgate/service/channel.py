@@ -169,9 +169,13 @@ class Listener:
         """Whether the token is right; on POSIX :meth:`accept` has looked at the user already."""
         return hmac.compare_digest(hello.token, self.token)
 
+    def can_be_found(self) -> bool:
+        """Whether the socket, or the address, is still where clients look for it."""
+        return _identity(self._path) == self._made
+
     def close(self) -> None:
         """Listen no longer and remove the socket or the address, unless another server has put its own there."""
-        if self._made is not None and _identity(self._path) == self._made:
+        if self._made is not None and self.can_be_found():
             with contextlib.suppress(OSError):
                 self._path.unlink()
         self._made = None
