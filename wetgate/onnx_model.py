@@ -32,7 +32,11 @@ WHOLE_FRAME = "frame"
 MAX_BYTES = 2**31 - 1
 """protobuf's own limit for one file."""
 
+MAX_RADIUS = 1000
+"""Frames before and after: more than any film needs, and what a request to the inference server can name."""
+
 _PREFIX = "wetgate."
+_LINE = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]{0,400}")
 _NOT_WHOLE = "{} is not a whole ONNX model ({}). Export or copy it again."
 _ELEMENT_TYPES = {1: "float32", 10: "float16", 11: "float64", 16: "bfloat16", 2: "uint8"}
 _FOREIGN_LIMITS = (
@@ -73,7 +77,7 @@ class ModelCard:
     limits: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.radius < 0 or self.multiple < 1 or (self.halo is not None and self.halo < 0):
+        if not 0 <= self.radius <= MAX_RADIUS or self.multiple < 1 or (self.halo is not None and self.halo < 0):
             raise ValueError(f"radius {self.radius}, halo {self.halo}, multiple {self.multiple} make no sense")
         if self.encoding not in (*ENCODINGS, ""):
             raise ValueError(f"encoding '{self.encoding}' is none of {', '.join(ENCODINGS)}")
@@ -124,7 +128,7 @@ class ModelCard:
         if not matches or not isinstance(record, dict):
             raise WetgateError("Its training record was altered after training: the hash beside it does not match.")
         halo = None if _value(metadata, "halo") == WHOLE_FRAME else _whole_number(metadata, "halo")
-        recipe = _value(metadata, "recipe")
+        recipe = _line(metadata, "recipe")
         if not recipe:
             raise WetgateError("Its card names no recipe.")
         try:
@@ -133,11 +137,11 @@ class ModelCard:
                 radius=_whole_number(metadata, "radius"),
                 halo=halo,
                 multiple=_whole_number(metadata, "multiple"),
-                encoding=_value(metadata, "encoding"),
-                colour_space=_value(metadata, "colour_space"),
-                protected=_value(metadata, "protected"),
+                encoding=_line(metadata, "encoding"),
+                colour_space=_line(metadata, "colour_space"),
+                protected=_line(metadata, "protected"),
                 record=record,
-                producer=_value(metadata, "producer"),
+                producer=_line(metadata, "producer"),
                 half_of=metadata.get("wetgate.half_of", ""),
             )
         except ValueError as error:
@@ -250,7 +254,8 @@ def _check_self_contained(path: Path, description: Description) -> None:
 def _card(description: Description) -> ModelCard:
     if any(key.startswith(_PREFIX) for key in description.metadata):
         return ModelCard.from_metadata(description.metadata)
-    return ModelCard(recipe="", halo=None, encoding="", producer=description.producer, limits=_FOREIGN_LIMITS)
+    producer = description.producer if _LINE.fullmatch(description.producer) else ""
+    return ModelCard(recipe="", halo=None, encoding="", producer=producer, limits=_FOREIGN_LIMITS)
 
 
 def _check_interface(card: ModelCard, description: Description) -> tuple[str, ...]:
@@ -301,6 +306,14 @@ def _value(metadata: dict[str, str], key: str) -> str:
         return metadata[_PREFIX + key]
     except KeyError as error:
         raise WetgateError(f"Its card lacks '{_PREFIX}{key}'.") from error
+
+
+def _line(metadata: dict[str, str], key: str) -> str:
+    """A text that programs print, write into other files and send on."""
+    text = _value(metadata, key)
+    if not _LINE.fullmatch(text):
+        raise WetgateError(f"Its card holds something else than a short line of text for '{_PREFIX}{key}'.")
+    return text
 
 
 def _whole_number(metadata: dict[str, str], key: str) -> int:

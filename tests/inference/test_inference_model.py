@@ -57,6 +57,25 @@ def test_a_card_for_whole_frames_only_survives_too():
     assert ModelCard.from_metadata(card.to_metadata()) == card
 
 
+@pytest.mark.parametrize("key", ["recipe", "encoding", "colour_space", "protected", "producer"])
+@pytest.mark.parametrize("text", ["a\0b", 'color"\nLUT_3D_SIZE 2', "x" * 401, "\x1b[2J"])
+def test_a_card_holds_lines_of_text(save_model, key, text):
+    """They are printed, written into a .cube and an EXR, and sent to hosts."""
+    with pytest.raises(WetgateError, match=f"something else than a short line of text for 'wetgate.{key}'"):
+        read_card(save_model(with_metadata(**{key: text})))
+
+
+def test_a_foreign_producer_that_is_no_line_is_nobody(save_model):
+    model = identity()
+    model.producer_name = "x" * 70_000
+    assert read_card(save_model(model)).producer == ""
+
+
+def test_a_radius_beyond_any_film_is_refused(save_model):
+    with pytest.raises(WetgateError, match="radius 1001"):
+        read_card(save_model(with_metadata(radius="1001")))
+
+
 def test_the_contract_and_the_images_name_the_same_encodings():
     assert onnx_model.ENCODINGS == ENCODINGS
 
