@@ -297,14 +297,13 @@ def test_requests_at_work_and_in_the_queue_are_given_up_when_asked(client, servi
     """The first is stopped at work, the second before its turn; the third, of another client, is done."""
     with serving.client() as other, serving.client() as third:
         stop = threading.Event()
-        frame = picture(64, 64)
+        frame, path = picture(64, 64), endless(save_model)  # written once: nobody may read half of it
 
         def wait_in_vain(connected):
             with pytest.raises(ServerError) as refusal:
-                restore(connected, endless(save_model), [frame], cancelled=stop.is_set)
+                restore(connected, path, [frame], cancelled=stop.is_set)
             return refusal.value.code
 
-        endless(save_model)
         with ThreadPoolExecutor(3) as pool:
             waiting = [pool.submit(wait_in_vain, client), pool.submit(wait_in_vain, other)]
             until(lambda: serving.requests() == 2)
