@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from nuke_plugin import collecting, host
 from wetgate.errors import WetgateError
 
@@ -27,5 +29,8 @@ class NukeDesk:
 
     def scan_pattern(self) -> str:
         """The files of the scan that the Viewer shows; "" where there are none, or where their pixels are others."""
-        scan = host.viewed_scan()
-        return host.source_files(scan)[0] if scan and host.is_as_in_files(scan) else ""
+        with contextlib.suppress(WetgateError):  # of a clone, its own are not known
+            scan = host.viewed_scan()
+            if scan and host.is_as_in_files(scan):
+                return host.source_files(scan)[0]
+        return ""

@@ -526,6 +526,11 @@ def test_the_desk_takes_pairs_makes_restore_nodes_and_knows_the_scan(collecting,
     assert desk.scan_pattern() == nodes[0]["file"].value()
     nodes[0]["colorspace"]._value = "Cineon"
     assert desk.scan_pattern() == ""
+    nodes[0]["colorspace"]._value = "linear"
+    assert desk.scan_pattern() == nodes[0]["file"].value()
+    nodes[1].setName("Read1")  # a clone
+    assert desk.scan_pattern() == ""
+    nodes[1].setName("Read2")
     nuke_session.plugin_paths.append(str(ROOT / "gizmos"))
     name = desk.create_restore(folder + "/runs/001/model.onnx", folder)
     assert nuke_session.undo_list == ["Wetgate restore"]
