@@ -11,6 +11,7 @@ import os
 import re
 import threading
 from collections.abc import Callable
+from typing import Optional
 
 from nuke_plugin import host
 from nuke_plugin.background import Job, Order
@@ -41,7 +42,7 @@ def created(node: str) -> None:
     """A node was made, pasted or loaded; in renders, too. Its card waits until somebody opens the node's panel."""
     upgrade(node)
     if host.has_gui():
-        if _key(node) not in _jobs and str(host.knob(node, "job")).strip():
+        if not _jobs_of(node) and str(host.knob(node, "job")).strip():
             host.set_quietly(node, job=" ")  # of a rendering long ago, or of the node that this is a copy of
         _follow(node)
 
@@ -181,8 +182,7 @@ def render(node: str) -> None:
     Raises:
         WetgateError: something is not chosen or not connected, or it is at work already.
     """
-    key = _key(node)
-    if key in _jobs:
+    if _jobs_of(node):
         raise WetgateError(f"{node} is being rendered already: wait, or press Cancel.")
     model, scan = host.path(node, "model"), host.input_of(node, 0)
     if not model:
@@ -204,19 +204,20 @@ def render(node: str) -> None:
         curves=host.path(node, "curves"),
         offset=int(str(host.knob(node, "frameOffset"))),
     )
-    job = Job(order, lambda sentence: _say(key, sentence), lambda read: _ended(key))
-    _jobs[key] = job
+    name = host.name_from_now_on(node)
+    job = Job(order, lambda sentence: _say(name(), sentence), lambda read: _ended(job))
+    _jobs[job] = name
     try:
         job.start()
     except WetgateError:
-        del _jobs[key]
+        _ended(job)
         raise
 
 
 def cancel(node: str) -> None:
     """End a node's rendering in the background."""
-    if _key(node) in _jobs:
-        _jobs[_key(node)].cancel()
+    for job in _jobs_of(node):
+        job.cancel()
 
 
 def _new_output(node: str, model: str) -> str:
@@ -227,18 +228,19 @@ def _new_output(node: str, model: str) -> str:
     return os.path.join(folder, f"{node.rpartition('.')[2]}.####.exr")
 
 
-def _key(node: str) -> tuple[int, str]:
-    """The script and the node: another script may have a node of that name."""
-    return host.opening(), node
+def _jobs_of(node: str) -> list[Job]:
+    """The job of a node, if it has one."""
+    return [job for job, name in _jobs.items() if name() == node]
 
 
-def _say(key: tuple[int, str], sentence: str) -> None:
-    if key == _key(key[1]) and host.has_node(key[1]):
-        host.set_quietly(key[1], job=sentence)
+def _say(node: Optional[str], sentence: str) -> None:
+    if node is not None:
+        host.set_quietly(node, job=sentence)
 
 
-def _ended(key: tuple[int, str]) -> None:
-    _jobs.pop(key, None)
+def _ended(job: Job) -> None:
+    _jobs.pop(job, None)
 
 
-_jobs: dict[tuple[int, str], Job] = {}
+_jobs: dict[Job, Callable[[], Optional[str]]] = {}
+"""Those at work, and what tells the names of their nodes: these may change, and another script has its own."""

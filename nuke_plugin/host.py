@@ -337,6 +337,19 @@ def has_node(node: str) -> bool:
         return nuke.toNode(node) is not None
 
 
+def name_from_now_on(node: str) -> Callable[[], Optional[str]]:
+    """What tells the name of this very node, whatever it is called by then; None once it or its script is gone."""
+    found = _node(node)
+
+    def name() -> Optional[str]:
+        try:
+            return _name(found)
+        except ValueError:  # it is attached to no node any more
+            return None
+
+    return name
+
+
 def knob(node: str, name: str) -> object:
     """The value of a knob.
 

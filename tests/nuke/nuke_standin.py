@@ -193,8 +193,10 @@ class Session:
         for other, index in cut:
             other._inputs[index] = None
         node._parent._children.remove(node)
+        node._gone = True
 
         def back() -> None:
+            node._gone = False
             node._parent._children.append(node)
             for other, index in cut:
                 other._inputs[index] = node
@@ -268,6 +270,8 @@ class Session:
         """The artist closes the script and opens another, empty one."""
         self._call_back("onScriptClose", self.root_node)
         self.root_node._knobs["name"]._value = name
+        for node in self.root_node._children:
+            node._gone = True
         self.root_node._children.clear()
         self._selection.clear()
 

@@ -57,7 +57,7 @@ class Node(knobs.Guarded):
         self._session, self._kind, self._parent, self._name = session, kind, parent, name
         self._inputs: list[Node | None] = [None] * session.kinds[kind].inputs
         self._knobs: dict[str, knobs.Knob] = {}
-        self._selected = False
+        self._selected = self._gone = False
         self._panel = False
         self._position = (0, 0)
         for knob in [knobs.String_Knob("name", value=name), knobs.String_Knob("label"), knobs.Boolean_Knob("disable")]:
@@ -79,11 +79,13 @@ class Node(knobs.Guarded):
         return sum(other._name == self._name for other in self._parent._children) - 1 if self._parent else 0
 
     def name(self) -> str:
+        if self._gone:
+            raise ValueError("A PythonObject is not attached to a node")
         return self._name
 
     def fullName(self) -> str:
         inside = self._parent is not None and self._parent._parent is not None
-        return f"{self._parent.fullName()}.{self._name}" if inside else self._name
+        return f"{self._parent.fullName()}.{self.name()}" if inside else self.name()
 
     def parent(self) -> Group | None:
         return self._parent

@@ -196,6 +196,19 @@ def test_cancelled_while_the_server_works(started, node, wait, applying, tmp_pat
     assert hidden(tmp_path / "restored") == []
 
 
+def test_a_node_with_a_new_name_keeps_its_rendering(started, node, wait, applying):
+    node["render"].execute()
+    node.setName("Hero")
+    other = importlib.import_module("nuke").createNode("WetgateRestore", inpanel=False)
+    assert other.name() == "WetgateRestore1"
+    wait(lambda: "restoring" in node["job"].value())
+    node["render"].execute()
+    assert "Hero is being rendered already" in started.said[-1]
+    node["cancel"].execute()
+    wait(lambda: not applying._jobs)
+    assert node["job"].value().startswith(("Cancelled", "Done")) and other["job"].value() == " "
+
+
 def test_a_node_that_is_deleted_meanwhile_does_no_harm(started, node, wait, applying, tmp_path):
     node["render"].execute()
     wait(lambda: "restoring" in node["job"].value())
