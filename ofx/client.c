@@ -83,7 +83,7 @@ static wg_result receive(wg_link *link, uint8_t *to, size_t count, double deadli
         }
         if (got == 0 && wg_now() > deadline) {
             link->broken = true;
-            wg_say(why, "The inference server does not answer; stop it by `wgetate serve --stop` and try again.");
+            wg_say(why, "The inference server does not answer; stop it by `wetgate serve --stop` and try again.");
             return WG_FAILED;
         }
     }

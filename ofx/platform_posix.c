@@ -136,6 +136,11 @@ static int new_socket(void) {
     return made;
 }
 
+/* Whether a folder is no link and belongs to this user alone. */
+static bool is_private(const struct stat *folder) {
+    return S_ISDIR(folder->st_mode) && folder->st_uid == geteuid() && (folder->st_mode & 077) == 0;
+}
+
 wg_reach wg_line_open(wg_line *line, uint8_t token[32], wg_sentence *why) {
     char folder[WG_PATH_ROOM];
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -150,7 +155,7 @@ wg_reach wg_line_open(wg_line *line, uint8_t token[32], wg_sentence *why) {
     if (lstat(folder, &place) != 0) {
         return WG_NOBODY;
     }
-    if (!S_ISDIR(place.st_mode) || place.st_uid != geteuid() || (place.st_mode & 077) != 0) {
+    if (!is_private(&place)) {
         wg_say(why, "The inference server's folder %s is not a folder of yours alone; remove it, or set WETGATE_RUNTIME.",
                folder);
         return WG_NOT_OURS;
@@ -396,8 +401,24 @@ static char **clean_environment(void) {
     return clean;
 }
 
+/* The server's log, for what it prints before it writes there itself; -1 where there is none. No descriptor of 0 to 2. */
+static int open_log(void) {
+    char path[WG_PATH_ROOM];
+    struct stat folder;
+    if (!runtime_path(path, sizeof path, "") || (mkdir(path, 0700) != 0 && errno != EEXIST) || lstat(path, &folder) != 0
+        || !is_private(&folder) || !runtime_path(path, sizeof path, "server.log")) {
+        return -1;
+    }
+    int file = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    int log = file < 0 ? -1 : fcntl(file, F_DUPFD_CLOEXEC, 3);
+    if (file >= 0) {
+        close(file);
+    }
+    return log;
+}
+
 /* What the child does between fork and exec: only what is safe in a process that had threads. */
-static void become_server(const char *command, char **environment) {
+static void become_server(const char *command, char **environment, int log) {
     static const int usual[] = {SIGPIPE, SIGINT, SIGTERM, SIGHUP, SIGCHLD};
     char *const words[] = {(char *)(uintptr_t)command, (char *)(uintptr_t)"serve", NULL};
     sigset_t none;
@@ -409,8 +430,8 @@ static void become_server(const char *command, char **environment) {
     sigprocmask(SIG_SETMASK, &none, NULL);
     int nothing = open("/dev/null", O_RDWR);
     dup2(nothing, 0);
-    dup2(nothing, 1);
-    dup2(nothing, 2);
+    dup2(log < 0 ? nothing : log, 1);
+    dup2(log < 0 ? nothing : log, 2);
     long last = sysconf(_SC_OPEN_MAX);
     for (int descriptor = 3; descriptor < (last > 0 && last < 4096 ? (int)last : 4096); descriptor++) {
         close(descriptor); /* the host's files are none of the server's business */
@@ -428,13 +449,18 @@ bool wg_start_server(wg_child *child, wg_sentence *why) {
         return false;
     }
     char **environment = clean_environment();
+    int log = open_log();
     pid_t made = environment == NULL ? -1 : fork();
     if (made == 0) {
-        become_server(command, environment);
+        become_server(command, environment, log);
     }
+    int reason = errno;
     free(environment);
+    if (log >= 0) {
+        close(log);
+    }
     if (made < 0) {
-        wg_say(why, "The inference server cannot be started by %s: %s.", command, strerror(errno));
+        wg_say(why, "The inference server cannot be started by %s: %s.", command, strerror(reason));
         return false;
     }
     child->handle = made;

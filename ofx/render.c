@@ -78,7 +78,7 @@ static void release_image(image *taken) {
 /* -- what the model sees ------------------------------------------------------------------------ */
 
 static int down(double value) {
-    double within = value < -1e9 ? -1e9 : value > 1e9 ? 1e9 : value;
+    double within = !(value > -1e9) ? -1e9 : value > 1e9 ? 1e9 : value; /* NaN, too, is some number */
     int whole = (int)within;
     return whole > within ? whole - 1 : whole;
 }

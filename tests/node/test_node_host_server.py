@@ -80,6 +80,17 @@ def test_a_command_that_fails_is_a_sentence_with_the_logs_last_line(node, places
     )
 
 
+def test_what_a_command_prints_is_in_the_log(node, places, tmp_path, monkeypatch):
+    """As a Python does that cannot even import what writes the log."""
+    command(tmp_path, monkeypatch, "echo 'No module named wetgate.' >&2; exit 3")
+    assert node.render(1).status == FAILED
+    assert node.message == (
+        "The inference server ended as soon as it was started. The last line of its log: No module named wetgate."
+    )
+    assert places.log.read_text() == "No module named wetgate.\n"
+    assert places.folder.stat().st_mode & 0o777 == 0o700
+
+
 def test_what_an_earlier_server_had_to_tell_is_not_told(node, places, tmp_path, monkeypatch):
     places.folder.mkdir(mode=0o700)
     places.log.write_text("Ended after 10 minutes without requests.\n")
