@@ -122,3 +122,19 @@ def test_a_model_that_gives_no_number_for_black_or_for_anything_is_refused(save_
     path = save_graph(log, {"least": np.float32(least)})
     with pytest.raises(WetgateError, match="gives no number for some colours"):
         export(path, tmp_path / "grade.cube")
+
+
+def test_a_number_that_lacks_between_the_tables_colours_is_found(save_graph, tmp_path):
+    """Within 0.00005 of one value only, which neither the table nor its surroundings hold."""
+    nodes = [
+        helper.make_node("Sub", ["frames", "hole"], ["a"]),
+        helper.make_node("Abs", ["a"], ["b"]),
+        helper.make_node("Sub", ["b", "reach"], ["c"]),
+        helper.make_node("Sqrt", ["c"], ["d"]),
+        helper.make_node("Mul", ["d", "nothing"], ["e"]),
+        helper.make_node("Add", ["frames", "e"], ["restored"]),
+    ]
+    numbers = {"hole": np.float32(0.3137), "reach": np.float32(5e-5), "nothing": np.float32(0)}
+    with pytest.raises(WetgateError, match="gives no number for some colours"):
+        export(save_graph(nodes, numbers), tmp_path / "grade.cube")
+    assert not (tmp_path / "grade.cube").exists()

@@ -320,6 +320,13 @@ def test_a_translation_that_errs_is_found_and_nothing_is_written(save_color_mode
     assert script.read_bytes() == b"the one before"
 
 
+def test_a_translation_that_gives_no_number_is_found(save_color_model, tmp_path, monkeypatch):
+    monkeypatch.setitem(operators.OPERATORS, "Exp", lambda node, x: torch.exp(x) * float("nan"))
+    with pytest.raises(WetgateError, match="came out different, by inf"):
+        export(save_color_model(), tmp_path / "model.pt")
+    assert not (tmp_path / "model.pt").exists()
+
+
 def test_a_size_that_was_fixed_while_tracing_is_found(save_color_model, tmp_path, monkeypatch):
     def fixed(node, x):
         return operators.Sizes(int(x.shape[axis]) for axis in range(4)[node.get("start") : node.get("end")])

@@ -56,15 +56,16 @@ def export(model_path: Path, output: Path, *, size: int = SIZES[0]) -> dict[str,
     model = _Coded(session)
     difference = _largest_difference(model)
     table = model.colours(_lattice(size))
-    if math.isnan(difference) or not np.isfinite(table).all():
+    between = np.random.default_rng(1).random((_BETWEEN, 3), dtype=np.float32)
+    wanted = model.colours(between)
+    if math.isnan(difference) or not (np.isfinite(table).all() and np.isfinite(wanted).all()):
         raise WetgateError(f"{model_path} gives no number for some colours between 0 and 1. No .cube was written.")
     if difference > MOST_DIFFERENCE:
         raise WetgateError(
             f"{model_path} is no pure colour transform: in other surroundings the same colour came out up to "
             f"{difference:.4f} different ({MOST_DIFFERENCE:.4f}, a step of 10 bits, is allowed). No .cube was written."
         )
-    between = np.random.default_rng(1).random((_BETWEEN, 3), dtype=np.float32)
-    errors = np.abs(interpolate(table, between) - model.colours(between))
+    errors = np.abs(interpolate(table, between) - wanted)
     write_bytes(output, _text(session, model.coding, table).encode("ascii", "replace"))
     return {
         "size": size,

@@ -8,6 +8,7 @@ stay behind when a program moves the model to its GPU. What is written was read 
 from __future__ import annotations
 
 import io
+import math
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -261,6 +262,15 @@ def _saved(traced: torch.jit.ScriptModule, model: ModelFile) -> bytes:
     return clean.getvalue()
 
 
+def _difference(restored: np.ndarray[Any, Any], wanted: np.ndarray[Any, Any]) -> float:
+    """The largest between two pictures; infinite where only one of them has no number."""
+    alike = (restored == wanted) | (np.isnan(restored) & np.isnan(wanted))
+    with np.errstate(invalid="ignore"):
+        apart = np.where(alike, 0, np.abs(restored - wanted) / np.maximum(np.abs(wanted), 1))
+    largest = float(apart.max())
+    return math.inf if math.isnan(largest) else largest
+
+
 def largest_error(data: bytes, model: ModelFile, sizes: tuple[tuple[int, int], ...]) -> float:
     """How far the TorchScript file ``data`` is from the ONNX file on random pictures of ``sizes``, on the CPU.
 
@@ -281,7 +291,7 @@ def largest_error(data: bytes, model: ModelFile, sizes: tuple[tuple[int, int], .
                 restored = script(torch.from_numpy(frames)).numpy()
             if restored.shape != wanted.shape:
                 return float("inf")
-            worst = max(worst, float((np.abs(restored - wanted) / np.maximum(np.abs(wanted), 1)).max()))
+            worst = max(worst, _difference(restored, wanted))
     except RuntimeError as error:
         line = str(error).strip().splitlines()[-1]
         raise WetgateError(
