@@ -565,10 +565,6 @@ def path(node: str, name: str) -> str:
         WetgateError: there is no such node or knob, or Tcl cannot evaluate what is in it.
     """
     found = _knob(_node(node), name)
-    if isinstance(found, nuke.Link_Knob):
-        found = found.getLinkedKnob()
-        if found is None:
-            raise WetgateError(f"{node}: {name} is a link to nothing: make a new node.")
     text = str(found.value() or "")
     if not isinstance(found, nuke.EvalString_Knob) or not re.search(r"[\[$\\]", text):
         return text  # as it is: evaluated, # in a folder's name would become the frame's number
@@ -676,7 +672,12 @@ def _knob(node: nuke.Node, name: str) -> nuke.Knob:
     found = node.knob(name)
     if found is None:
         raise WetgateError(f"{_name(node)} has no knob {name}: it was made with another version, make a new node.")
-    return found
+    if not isinstance(found, nuke.Link_Knob):
+        return found
+    linked = found.getLinkedKnob()  # a link by itself has texts for values, whatever it shows
+    if linked is None:
+        raise WetgateError(f"{_name(node)}: its knob {name} is a link to nothing, make a new node.")
+    return linked
 
 
 def _value(node: nuke.Node, name: str) -> Any:

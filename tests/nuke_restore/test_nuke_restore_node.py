@@ -7,8 +7,10 @@ import threading
 
 import numpy as np
 import pytest
+import standin_knobs
 from standin_files import pixels_of
 
+from wetgate.errors import WetgateError
 from wetgate.service.protocol import Model as Card
 
 RUN = "reel.wetgate/runs/{:03d}/model.onnx"
@@ -16,6 +18,17 @@ RUN = "reel.wetgate/runs/{:03d}/model.onnx"
 
 def words_of(node):
     return node["protects"].value(), node["card"].value()
+
+
+def test_values_of_links_are_those_of_the_inference_node(started, restore_node, applying, monkeypatch):
+    for name in ("value", "setValue"):
+        monkeypatch.setattr(standin_knobs.Link_Knob, name, property())  # raises when it is looked at
+    host = applying.host
+    host.set_quietly(restore_node.name(), revision=3, mix=0.5)
+    assert (host.knob(restore_node.name(), "revision"), host.knob(restore_node.name(), "mix")) == (3, 0.5)
+    monkeypatch.setattr(standin_knobs.Link_Knob, "getLinkedKnob", lambda link: None)
+    with pytest.raises(WetgateError, match="WetgateRestore1: its knob mix is a link to nothing, make a new node"):
+        host.knob(restore_node.name(), "mix")
 
 
 # The card
@@ -54,8 +67,8 @@ def test_words_are_neither_on_the_undo_list_nor_a_change_of_the_script(started, 
 
 def test_an_answer_that_comes_too_late_is_not_shown(started, restore_node, save_model, applying, tmp_path):
     restore_node["model"].setValue(str(tmp_path / "other.onnx"))
-    applying._show_card("WetgateRestore1", str(save_model()), ("the wrong one", ""))
-    applying._show_card("Gone1", "", ("no node", ""))
+    applying._show_card("WetgateRestore1", (str(save_model()), ""), ("the wrong one", ""))
+    applying._show_card("Gone1", ("", ""), ("no node", ""))
     assert restore_node["protects"].value() != "the wrong one"
 
 
