@@ -203,7 +203,7 @@ def test_a_node_with_a_new_name_keeps_its_rendering(started, node, wait, applyin
     assert other.name() == "WetgateRestore1"
     wait(lambda: "restoring" in node["job"].value())
     node["render"].execute()
-    assert "Hero is being rendered already" in started.said[-1]
+    assert "already: wait, or press Cancel" in started.said[-1]
     node["cancel"].execute()
     wait(lambda: not applying._jobs)
     assert node["job"].value().startswith(("Cancelled", "Done")) and other["job"].value() == " "
