@@ -81,6 +81,19 @@ def test_a_client_that_never_listens_does_not_hold_up_what_others_want_to_know(s
         mute.close()
 
 
+def test_a_hello_that_trickles_in_is_not_waited_for(places):
+    serving = RealServer(places, "from wetgate.inference import server\nserver.HELLO_S = 0.3")
+    with serving.client():
+        slow = dial(places)
+        assert slow is not None
+        with pytest.raises(ConnectionError):
+            for byte in encode(Hello(1, 1, 7, bytes(TOKEN_BYTES), "x" * 1000)):
+                slow.send(bytes([byte]))
+                slow.receive(0.02)
+        slow.close()
+    serving.end()
+
+
 def test_a_thread_too_many_is_one_client_less_and_no_end(places, gain):
     before = """
 import threading

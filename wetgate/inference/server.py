@@ -199,6 +199,7 @@ class Conversation:
         self._lock = threading.RLock()  # over the protocol's state and the order of what is sent
         self._client = ""
         self._process = 0
+        self._greeted_by = time.monotonic() + HELLO_S
         self._ended = False
 
     def hold(self) -> None:
@@ -250,7 +251,7 @@ class Conversation:
 
     def _patience_s(self) -> float | None:
         if not self._client:
-            return HELLO_S
+            return max(0.0, self._greeted_by - time.monotonic())  # however many bytes of HELLO trickle in
         return MESSAGE_S if self._protocol.in_message else None
 
     def _answer(self, event: Event) -> bool:
