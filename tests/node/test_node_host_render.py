@@ -100,6 +100,12 @@ def test_a_large_frame(host, gain, picture):
     np.testing.assert_array_equal(result.pixels[..., 3], scan[..., 3])
 
 
+def test_a_large_frame_in_tiles_is_as_apply_has_it(host, save_model, picture, applied):
+    model = save_model(encoder_decoder())
+    frames = {1: picture(1, (4096, 3112), 4, np.float32)}
+    assert_same(host.node(model=model, source=Clip(frames)).render(1), applied(model, frames)[1])
+
+
 def test_a_neighbour_that_the_host_does_not_have_is_the_nearer_frame(host, mean_of_window, picture):
     frames = {number: picture(number) for number in (1, 2, 3, 4, 5)}
     node = host.node(model=mean_of_window(2), source=Clip(frames), refused_times={2})
