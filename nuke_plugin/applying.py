@@ -1,7 +1,8 @@
 """The WetgateRestore node at work: what happens when one is made, when a knob is touched, when a button is pressed.
 
 Its pixels need nothing of this: the gizmo's knobs are links to the inference node inside it. Here are the card's words,
-the following of a training, the rendering in the background, and the way of old nodes into new versions.
+the following of a training, what is rendered and measured in the background, and the way of old nodes into new
+versions.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ import os
 import re
 import threading
 from collections.abc import Callable
-from typing import Optional
+from typing import Optional, Union
 
 from nuke_plugin import host
 from nuke_plugin.background import Job, Order
 from nuke_plugin.following import Follower, Model, restoration_of
+from nuke_plugin.measuring import Measurement, curves_file, scan_of
 from nuke_plugin.words import RECIPES
 from wetgate.errors import WetgateError
 from wetgate.service.client import connect
+from wetgate.service.protocol import WANTS_CURVES
 from wetgate.service.protocol import Model as Card
 
 PROTECTS = {
@@ -32,7 +35,10 @@ CODED = {
     "linear": "scene-linear pictures, as Nuke works",
     "log": "Cineon log pictures: give it a Read with raw data on",
 }
+MEASURE = "It was trained on a steadied scan: press Measure flicker, or the colours follow the flicker."
 NO_MODEL = ("no model is chosen", " ")
+
+Work = Union[Job, Measurement]
 
 
 # What Nuke calls
@@ -52,7 +58,7 @@ def changed(node: str, knob: str) -> None:
 
     Nuke tells only of nodes whose panel is open, so what has changed before is looked at when it opens.
     """
-    if knob in ("model", "showPanel"):
+    if knob in ("model", "curves", "showPanel"):
         _read_card(node)
     if knob in ("follow", "restoration", "name", "model", "showPanel"):
         _follow(node)
@@ -61,7 +67,7 @@ def changed(node: str, knob: str) -> None:
 def changed_inside(node: str, knob: str) -> None:
     """A knob of an inference node changed, perhaps by the link to it on one of our nodes."""
     group = node.rpartition(".")[0]
-    if knob == "model" and group and host.class_of(group) == "WetgateRestore":
+    if knob in ("model", "curves") and group and host.class_of(group) == "WetgateRestore":
         changed(group, knob)
 
 
@@ -69,7 +75,7 @@ def press(button: str) -> None:
     """The artist pressed a button of the node."""
     node = host.this_node()
     try:
-        {"render": render, "cancel": cancel}[button](node)
+        {"render": render, "measure": measure, "cancel": cancel}[button](node)
     except WetgateError as error:
         host.tell(str(error))
 
@@ -107,36 +113,45 @@ def upgrade(node: str) -> None:
 # The model's card
 
 
-def card_words(card: Card) -> tuple[str, str]:
-    """What a model protects, and what else its card says."""
+def card_words(card: Card, curves: str = "") -> tuple[str, str]:
+    """What a model protects, and what else its card says to a node that has these exposure curves."""
+    limits = card.limits.splitlines()
+    if WANTS_CURVES in limits:
+        limits.remove(WANTS_CURVES)
+        limits += [] if curves else [MEASURE]
     if not card.recipe:
-        return "not known", f"A model that something else has made. {' '.join(card.limits.splitlines())}"
+        return "not known", f"A model that something else has made. {' '.join(limits)}"
     sentences = [f"{RECIPES.get(card.recipe, card.recipe)}. It takes {CODED.get(card.encoding, card.encoding)}."]
     if card.radius:
         sentences.append(f"It looks at {card.radius} frames on each side.")
-    return PROTECTS.get(card.protected, card.protected), " ".join([*sentences, *card.limits.splitlines()])
+    return PROTECTS.get(card.protected, card.protected), " ".join([*sentences, *limits])
 
 
 def _read_card(node: str) -> None:
     """Show what the model's card says, as soon as the server has read it."""
-    model = host.path(node, "model")
+    model, curves = asked = _card_of(node)
     if not model:
-        _show_card(node, model, NO_MODEL)
+        _show_card(node, asked, NO_MODEL)
         return
 
     def read() -> None:
         try:
             with connect() as client:
-                said = card_words(client.describe(model))
+                said = card_words(client.describe(model), curves)
         except WetgateError as error:
             said = ("not known", str(error))
-        host.in_main_thread(_show_card, node, model, said)
+        host.in_main_thread(_show_card, node, asked, said)
 
     threading.Thread(target=read, name="wetgate-card", daemon=True).start()
 
 
-def _show_card(node: str, model: str, said: tuple[str, str]) -> None:
-    if host.has_node(node) and host.path(node, "model") == model:
+def _card_of(node: str) -> tuple[str, str]:
+    """What a node's card depends on."""
+    return host.path(node, "model"), host.path(node, "curves")
+
+
+def _show_card(node: str, asked: tuple[str, str], said: tuple[str, str]) -> None:
+    if host.has_node(node) and _card_of(node) == asked:
         host.set_quietly(node, protects=said[0], card=said[1])
 
 
@@ -166,14 +181,18 @@ def _arrived(node: str, restoration: str, model: Model) -> None:
     if host.path(node, "model") != model.path.replace("\\", "/"):
         host.set_quietly(node, model=host.as_text(model.path))
         _read_card(node)
-    # The server compares the file's state; a number that was never used before makes Nuke ask it again.
+    _render_anew(node)
+
+
+def _render_anew(node: str) -> None:
+    """The server compares files' states; a number that was never used before makes Nuke ask it again."""
     host.set_quietly(node, revision=int(str(host.knob(node, "revision") or 0)) + 1)
 
 
 _follower = Follower(_arrived, host.in_main_thread)
 
 
-# Rendering in the background
+# In the background
 
 
 def render(node: str) -> None:
@@ -182,13 +201,7 @@ def render(node: str) -> None:
     Raises:
         WetgateError: something is not chosen or not connected, or it is at work already.
     """
-    if _jobs_of(node):
-        raise WetgateError(f"{node} is being rendered already: wait, or press Cancel.")
-    model, scan = host.path(node, "model"), host.input_of(node, 0)
-    if not model:
-        raise WetgateError(f"{node} has no model: choose the model.onnx of a run.")
-    if scan is None:
-        raise WetgateError(f"{node} has no scan: connect it to the input named Source.")
+    model, scan = _model_and_scan(node)
     first, last = (int(str(host.knob(node, name))) for name in ("first", "last"))
     if first == last == 0:
         first, last = host.frame_range(scan)
@@ -206,16 +219,39 @@ def render(node: str) -> None:
     )
     name = host.name_from_now_on(node)
     job = Job(order, lambda sentence: _say(name(), sentence), lambda read: _ended(job))
-    _jobs[job] = name
-    try:
-        job.start()
-    except WetgateError:
+    _start(job, name)
+
+
+def measure(node: str) -> None:
+    """Measure the flicker of a node's scan, and have it taken out.
+
+    Raises:
+        WetgateError: it cannot be measured, something is not connected, or the node is at work already.
+    """
+    model, scan = _model_and_scan(node)
+    files = scan_of(scan, host.current_view())
+    name = host.name_from_now_on(node)
+
+    def ended(curves: Optional[str]) -> None:
         _ended(job)
-        raise
+        if curves is not None:
+            _take_curves(name(), curves, files.offset)
+
+    job = Measurement(model, scan, files, curves_file(files, model), lambda sentence: _say(name(), sentence), ended)
+    _start(job, name)
+
+
+def _take_curves(node: Optional[str], curves: str, offset: int) -> None:
+    if node is None:
+        host.say(f"The exposure curves are {curves}; the node that asked for them is gone.")
+        return
+    host.set_knobs(node, "Wetgate flicker", curves=host.as_text(curves), frameOffset=offset)
+    _render_anew(node)  # they may have replaced older ones
+    _read_card(node)
 
 
 def cancel(node: str) -> None:
-    """End a node's rendering in the background."""
+    """End what is at work for a node in the background."""
     for job in _jobs_of(node):
         job.cancel()
 
@@ -228,7 +264,32 @@ def _new_output(node: str, model: str) -> str:
     return os.path.join(folder, f"{node.rpartition('.')[2]}.####.exr")
 
 
-def _jobs_of(node: str) -> list[Job]:
+def _model_and_scan(node: str) -> tuple[str, str]:
+    """What something is to be begun with.
+
+    Raises:
+        WetgateError: it is not there, or something is at work already.
+    """
+    if _jobs_of(node):
+        raise WetgateError(f"{node} is at work already: wait, or press Cancel.")
+    model, scan = host.path(node, "model"), host.input_of(node, 0)
+    if not model:
+        raise WetgateError(f"{node} has no model: choose the model.onnx of a run.")
+    if scan is None:
+        raise WetgateError(f"{node} has no scan: connect it to the input named Source.")
+    return model, scan
+
+
+def _start(job: Work, name: Callable[[], Optional[str]]) -> None:
+    _jobs[job] = name
+    try:
+        job.start()
+    except WetgateError:
+        _ended(job)
+        raise
+
+
+def _jobs_of(node: str) -> list[Work]:
     """The job of a node, if it has one."""
     return [job for job, name in _jobs.items() if name() == node]
 
@@ -238,9 +299,9 @@ def _say(node: Optional[str], sentence: str) -> None:
         host.set_quietly(node, job=sentence)
 
 
-def _ended(job: Job) -> None:
+def _ended(job: Work) -> None:
     _jobs.pop(job, None)
 
 
-_jobs: dict[Job, Callable[[], Optional[str]]] = {}
+_jobs: dict[Work, Callable[[], Optional[str]]] = {}
 """Those at work, and what tells the names of their nodes: these may change, and another script has its own."""

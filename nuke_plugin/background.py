@@ -90,7 +90,7 @@ class Job:
         frame_name(order.output, order.first)
         if not order.frames:
             raise WetgateError("The last frame comes before the first: choose the frames to restore again.")
-        _require_place(order)
+        require_place(order.output, order.scan, order.mask)
         if order.mask:
             host.require_alpha(order.mask)
         make_folder(os.path.dirname(order.output))
@@ -206,14 +206,22 @@ class Job:
         self._ended(read)
 
 
-def _require_place(order: Order) -> None:
-    """Fail where Nuke cannot write, and where the artist's own files are: nothing of ours may come to lie there."""
-    folder = os.path.dirname(order.output)
+def require_place(output: str, *nodes: Optional[str]) -> None:
+    """Fail where Nuke cannot write, and where the artist's own files are: nothing of ours may come to lie there.
+
+    Args:
+        output: what is to be written.
+        nodes: those whose own files must not lie beside it.
+
+    Raises:
+        WetgateError: it is such a place.
+    """
+    folder = os.path.dirname(output)
     if not os.path.isabs(folder):
-        raise WetgateError(f"{order.output} is not a whole path: choose where the restored frames go.")
+        raise WetgateError(f"{output} is not a whole path: choose where the restored frames go.")
     if not host.is_for_one_frame(folder):
         raise WetgateError(f"Nuke takes the # or % in {folder} for a frame's number: choose another folder.")
-    for node in filter(None, (order.scan, order.mask)):
+    for node in filter(None, nodes):
         if host.comes_from(node, folder):
             raise WetgateError(
                 f"{folder} is the folder of files that {node} comes from, where nothing is written: choose another."

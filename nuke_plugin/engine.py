@@ -208,6 +208,20 @@ class Engine:
         """Ask which frames of ``scan`` are worth pairing next."""
         return self._verb(lambda: ["suggest", str(folder), "--scan", scan, "--count", str(count)], done, failed)
 
+    def measure(
+        self, scan: str, output: str, encoding: Callable[[], str], follow: Follow, done: Done, failed: Failed = _nothing
+    ) -> Task:
+        """Measure the exposure curves of ``scan`` into a file; ``follow`` gets lines, ``done`` what it said at the end.
+
+        ``encoding`` is called in a thread: who asks may have to wait for how the scan is coded, too.
+        """
+        return self._start(
+            lambda: [*self.command(), "curves", scan, output, "--encoding", encoding()],
+            lambda code, out, last: done(out) if code == 0 else failed(_last_words(last, "The engine ended")),
+            failed,
+            follow,
+        )
+
     def examine(self, done: Callable[[Health], None]) -> Task:
         """Ask whether the engine is there and works; ``done`` always gets an answer."""
 

@@ -7,6 +7,7 @@ it, not Nuke. To be called from a thread of its own: it blocks, and touches noth
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections import deque
@@ -101,6 +102,16 @@ def frame_name(pattern: str, number: int) -> str:
     place = places[0]
     width = len(place.group()) if place.group(1) is None else int(place.group(1) or 0)
     return os.path.join(folder, f"{name[: place.start()]}{number:0{width}d}{name[place.end() :]}")
+
+
+def number_of(pattern: str, file: str) -> Optional[int]:
+    """The frame whose file has this name, whatever folder it lies in; None where there is none."""
+    pattern, name = os.path.basename(pattern), os.path.basename(file)
+    with contextlib.suppress(ValueError, WetgateError):  # no number, or no place for one
+        before, *_, after = _NUMBER.split(pattern)
+        number = int(name[len(before) : len(name) - len(after)])
+        return number if frame_name(pattern, number) == name else None
+    return None
 
 
 def window_of(frame: int, radius: int, present: frozenset[int]) -> tuple[int, ...]:

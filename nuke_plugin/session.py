@@ -480,7 +480,8 @@ class Session:
         model = str(run.model)
         name = self._ask_desk(lambda: self.desk.create_restore(model, str(self.standing.folder)))
         if name is not None:
-            self.say(f"Made {name} with the model of run {run.number}.")
+            flicker = " It was trained on a steadied scan: press Measure flicker on it."
+            self.say(f"Made {name} with the model of run {run.number}.{flicker if run.settings.get('steady') else ''}")
 
     def _ask_desk(self, call: Callable[[], str]) -> Optional[str]:
         """Ask the host; None where it refuses, which is shown."""

@@ -59,7 +59,7 @@ def places(monkeypatch: pytest.MonkeyPatch) -> Iterator[Places]:
     monkeypatch.setenv("WETGATE_COMMAND", str(command))
     yield Places(folder / "run")
     for thread in threading.enumerate():
-        if thread.name in ("wetgate-card", "wetgate-background"):
+        if thread.name in ("wetgate-card", "wetgate-background", "wetgate-task"):
             thread.join(PATIENCE_S)  # it may be about to start a server
     try:
         with connect(start=False, patience_s=5.0) as client:
@@ -108,7 +108,14 @@ def save_scan(tmp_path: Path) -> Callable[..., str]:
 def save_model(tmp_path: Path) -> Callable[..., Path]:
     """A model that takes ``gain`` of the middle frame and a tenth of each neighbour; return its file."""
 
-    def save(path: Path | str = "model.onnx", *, gain: float = 0.5, radius: int = 0, protected: str = "grain") -> Path:
+    def save(
+        path: Path | str = "model.onnx",
+        *,
+        gain: float = 0.5,
+        radius: int = 0,
+        protected: str = "grain",
+        steady: bool = False,
+    ) -> Path:
         count = 2 * radius + 1
         weights = np.zeros((3, 3 * count, 1, 1), np.float32)
         for frame in range(count):
@@ -126,7 +133,8 @@ def save_model(tmp_path: Path) -> Callable[..., Path]:
             [numpy_helper.from_array(weights, "weights")],
         )
         proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-        card = ModelCard("color", radius=radius, halo=0, encoding="linear", protected=protected)
+        said = {"settings": {"steady": steady}}
+        card = ModelCard("color", radius=radius, halo=0, encoding="linear", protected=protected, record=said)
         helper.set_model_props(proto, card.to_metadata())
         target = tmp_path / path
         target.parent.mkdir(parents=True, exist_ok=True)

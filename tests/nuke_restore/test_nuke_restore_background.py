@@ -275,7 +275,7 @@ def test_a_frame_that_cannot_be_rendered_is_said_and_nothing_stays(started, rend
 def test_one_at_a_time(started, node, wait, applying):
     node["render"].execute()
     node["render"].execute()
-    assert "is being rendered already" in started.said[-1]
+    assert "is at work already" in started.said[-1]
     wait(lambda: not applying._jobs)
 
 

@@ -137,7 +137,7 @@ def test_knobs_that_python_names_are_the_gizmos(gizmo):
 
 def test_buttons_of_the_gizmo_call_what_there_is(gizmo, applying):
     scripts = [words[words.index("T") + 1] for words in gizmo.user if words[0] == "22"]
-    assert len(scripts) == 2
+    assert len(scripts) == 3
     for script in scripts:
         (name,) = re.findall(r"press\('(\w+)'\)", script)
         assert callable(getattr(applying, name))
@@ -148,7 +148,7 @@ def test_a_knob_of_a_saved_node_is_never_given_up(gizmo):
     assert {words[1] for words in gizmo.user} >= {
         *("model", "update", "status", "show", "wipe", "wipe_position", "mix", "follow", "restoration"),
         *("first", "last", "output", "device", "frameOffset", "curves", "revision", "wetgate_version"),
-        *("protects", "card", "job", "render", "cancel"),
+        *("protects", "card", "job", "render", "cancel", "measure"),
     }
 
 

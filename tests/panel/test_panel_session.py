@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import PATIENCE_S, STANDIN, RecordingDesk
-from panel_stage import add_run, new_restoration
+from panel_stage import add_run, fill_run, new_restoration
 
 from nuke_plugin.engine import Calls, Engine, Health
 from nuke_plugin.session import ACTIONS, NoDesk, Session, pattern_of
@@ -104,6 +104,14 @@ def test_without_a_model_there_is_no_restore_node(make_session, reel):
     session = make_session(reel.folder, desk=RecordingDesk())
     session.create_restore()
     assert session.notice == "There is no model yet: train first." and not session.desk.asked
+
+
+def test_a_model_that_wants_a_steadied_scan_is_said_with_its_node(make_session, reel):
+    fill_run(reel.new_run({"recipe": "color", "protect": "grain", "time_s": 300.0, "steady": True}), "finished")
+    session = make_session(reel.folder, desk=RecordingDesk())
+    wait(session, lambda: session.model)
+    session.create_restore()
+    assert session.notice.endswith("the model of run 1. It was trained on a steadied scan: press Measure flicker on it.")
 
 
 def test_no_desk_refuses_in_a_sentence(make_session, reel):

@@ -23,13 +23,9 @@ from wetgate.inference.session import OutOfMemory, Stop, Stopped
 from wetgate.inference.tiles import Effort
 from wetgate.records.receipts import file_hash
 from wetgate.service.layout import check_layout
-from wetgate.service.protocol import Code, Device, Model, Render, RenderFile, Restored
+from wetgate.service.protocol import WANTS_CURVES, Code, Device, Model, Render, RenderFile, Restored
 
 DEVICE_NAMES = {Device.AUTO: "auto", Device.CPU: "cpu", Device.CUDA: "cuda"}
-_STEADY = (
-    "It was trained on a steadied scan: name the scan's exposure curves, which `wetgate curves` measures, or the "
-    "colours follow the flicker."
-)
 
 Array = NDArray[np.float32]
 Turn = Callable[[Callable[[], RestoredFrame]], RestoredFrame]
@@ -64,7 +60,7 @@ def describe(models: Models, model: str) -> Model:
         colour_space=card.colour_space,
         protected=card.protected,
         producer=card.producer,
-        limits="\n".join([*card.limits, *([_STEADY] if steady else [])]),
+        limits="\n".join([*card.limits, *([WANTS_CURVES] if steady else [])]),
     )
 
 

@@ -57,6 +57,7 @@ __all__ = [
     "NO_COVERAGE",
     "TOKEN_BYTES",
     "VERSION",
+    "WANTS_CURVES",
     "Cancel",
     "Code",
     "Connection",
@@ -91,6 +92,11 @@ MAX_MEMORIES = 64
 MAX_MESSAGE = HEADER.size + MAX_PAYLOAD
 MAX_BUFFERED = 4 * MAX_MESSAGE
 """Bytes that :meth:`Connection.receive_data` takes before their events are asked for."""
+WANTS_CURVES: Final = (
+    "It was trained on a steadied scan: name the scan's exposure curves, which `wetgate curves` measures, or the "
+    "colours follow the flicker."
+)
+"""The line of a model's limits that a host may say in words of its own."""
 
 
 class ProtocolError(Exception):
