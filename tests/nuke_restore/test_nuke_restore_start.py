@@ -165,14 +165,14 @@ def test_an_engine_that_cannot_be_run(nuke_session, engine, lines, tmp_path):
 @pytest.mark.parametrize("name", ["nuke_plugin", "wetgate"])
 @pytest.mark.parametrize("file", ["{}/__init__.py", "{}.py", "{}/no_init"])
 def test_another_package_of_that_name(nuke_session, engine, lines, tmp_path, monkeypatch, name, file):
-    if file == "{}/no_init":
-        monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", str(ROOT))])
+    ours = ("", str(ROOT)) if file == "{}/no_init" else ()
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "studio"), *(path for path in sys.path if path not in ours)])
     for known in [known for known in sys.modules if known.partition(".")[0] == name]:
         monkeypatch.delitem(sys.modules, known)
     path = tmp_path / "studio" / file.format(name)
     path.parent.mkdir(parents=True)
     path.touch()
-    monkeypatch.syspath_prepend(tmp_path / "studio")
+    importlib.invalidate_caches()
     start(nuke_session)
     if file == "{}/no_init":  # a folder is no rival of a package, wherever it stands
         assert lines() == [] and nuke_session.menus
