@@ -111,7 +111,9 @@ def test_a_model_that_wants_a_steadied_scan_is_said_with_its_node(make_session, 
     session = make_session(reel.folder, desk=RecordingDesk())
     wait(session, lambda: session.model)
     session.create_restore()
-    assert session.notice.endswith("the model of run 1. It was trained on a steadied scan: press Measure flicker on it.")
+    assert session.notice.endswith(
+        "the model of run 1. It was trained on a steadied scan: press Measure flicker on it."
+    )
 
 
 def test_no_desk_refuses_in_a_sentence(make_session, reel):
