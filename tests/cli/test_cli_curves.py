@@ -56,3 +56,12 @@ def test_a_picture_of_the_scan_is_never_replaced(scan):
     done = curves_of(scan, scan / "shot.0001.exr")
     assert done.returncode == 1 and "is a picture of the scan" in done.stderr
     assert (scan / "shot.0001.exr").read_bytes() == before
+
+
+def test_frames_that_cannot_be_read_are_named_and_the_others_measured(scan, tmp_path):
+    for number in (4, 5):
+        (scan / f"shot.{number:04d}.exr").write_bytes(b"torn")
+    done = curves_of(scan, tmp_path / "shot.curves.json")
+    assert done.returncode == 0, done.stderr
+    assert "of 22 frames" in done.stdout and "have no curve: 4-5" in done.stdout
+    assert set(load_curves(tmp_path / "shot.curves.json").frames) == set(range(1, 25)) - {4, 5}

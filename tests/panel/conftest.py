@@ -12,46 +12,17 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import pytest
+from panel_desk import PATIENCE_S, STANDIN, RecordingDesk
 
 from nuke_plugin.engine import Calls, Engine
 from nuke_plugin.panel import theme
 from nuke_plugin.panel.qt import QtCore, QtWidgets
 from nuke_plugin.panel.window import Panel
 from nuke_plugin.session import NoDesk, Session
-from wetgate.errors import WetgateError
 from wetgate.project import Run
 
-STANDIN = [sys.executable, str(Path(__file__).with_name("standin_wetgate.py"))]
-PATIENCE_S = 60.0
 DEFERRED_DELETE = 52
 """QEvent.DeferredDelete as the number that both bindings take here."""
-
-
-class RecordingDesk:
-    """A host that remembers what it was asked for."""
-
-    why_not = ""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, ...]] = []
-        self.refusal = ""
-        self.scan = ""
-
-    def from_viewer(self, folder: str) -> str:
-        self._note("from_viewer", folder)
-        return "Added frame 1001 as a pair."
-
-    def create_restore(self, model: str, folder: str) -> str:
-        self._note("create_restore", model, folder)
-        return "WetgateRestore1"
-
-    def scan_pattern(self) -> str:
-        return self.scan
-
-    def _note(self, *asked: str) -> None:
-        if self.refusal:
-            raise WetgateError(self.refusal)
-        self.asked.append(asked)
 
 
 def end_trainers(folder: Path) -> None:

@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from conftest import PATIENCE_S, STANDIN
+from panel_desk import PATIENCE_S, STANDIN
 from panel_stage import new_restoration
 
 import nuke_plugin.engine

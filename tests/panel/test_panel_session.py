@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import PATIENCE_S, STANDIN, RecordingDesk
+from panel_desk import PATIENCE_S, STANDIN, RecordingDesk
 from panel_stage import add_run, fill_run, new_restoration
 
 from nuke_plugin.engine import Calls, Engine, Health

@@ -9,7 +9,7 @@ from typing import Any
 from wetgate.cli.progress import Progress
 from wetgate.errors import WetgateError
 from wetgate.files import make_folder, write_bytes
-from wetgate.images import ENCODINGS, open_source
+from wetgate.images import ENCODINGS, format_frames, open_source
 from wetgate.pairing import deflicker
 
 HELP = "Measure the flicker of a scan; the node in Nuke and other hosts takes it out before the model sees a frame."
@@ -37,15 +37,24 @@ def run(arguments: Namespace) -> dict[str, Any]:
             raise WetgateError(f"{output} is a picture of the scan; name another file.")
         with Progress(len(source.frames), "frames measured", quiet=arguments.json) as progress:
             curves = deflicker.measure(source, arguments.encoding, follow=progress.update)
-        frames = list(source.frames)
+        measured = sorted(curves.frames)
+        left_out = sorted(set(source.frames) - set(measured))
+        if not measured:
+            source.read(left_out[0])  # says what is wrong with it
     make_folder(output.absolute().parent)
     write_bytes(output, curves.dumps().encode())
-    return {"curves": str(output), "frames": len(frames), "steadied": curves.extent(frames)}
+    return {
+        "curves": str(output),
+        "frames": len(measured),
+        "steadied": curves.extent(measured),
+        "left_out": format_frames(left_out),
+    }
 
 
 def describe(result: dict[str, Any]) -> str:
     steadied = result["steadied"]
-    return (
+    line = (
         f"{result['curves']}: {steadied['frames']} of {result['frames']} frames are steadied, "
         f"by at most {steadied['largest']:.3f} density."
     )
+    return f"{line}\nCould not be read, and have no curve: {result['left_out']}." if result["left_out"] else line
