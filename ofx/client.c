@@ -24,7 +24,9 @@ struct wg_link {
     wg_line line;
     wg_memory memory;
     uint32_t memory_number, last_request;
-    bool broken; /* not to be used again */
+    unsigned server; /* which server, counted from the first: see shared.server */
+    bool broken;     /* not to be used again */
+    bool ended;      /* its server has ended, or says that it does */
     wg_link *next;
     uint8_t buffer[WG_MESSAGE_MOST]; /* a message sent, or the payload of the last one received */
 };
@@ -42,6 +44,7 @@ typedef struct {
 static struct {
     wg_lock lock;
     wg_link *idle;
+    unsigned server; /* raised when one is seen to end: connections of an earlier number lead nowhere */
     known_model models[MODELS_MOST];
     size_t next_model;
     wg_child child;        /* the last server that this process has started */
@@ -58,7 +61,7 @@ static bool is_asked(wg_stop stop) { return stop.asked != NULL && stop.asked(sto
 
 static wg_result gone(wg_link *link, wg_sentence *why) {
     char log[WG_PATH_ROOM];
-    link->broken = true;
+    link->broken = link->ended = true;
     wg_log_path(log, sizeof log);
     wg_say(why, "The inference server ended while it was at work; its log is %s.", log);
     return WG_GONE;
@@ -112,7 +115,7 @@ static wg_result told(wg_link *link, size_t bytes, wg_sentence *why) {
     switch (code) {
     case WG_ERROR_PROTOCOL:
     case WG_ERROR_REFUSED: link->broken = true; return WG_FAILED;
-    case WG_ERROR_CLOSING: link->broken = true; return WG_GONE;
+    case WG_ERROR_CLOSING: link->broken = link->ended = true; return WG_GONE;
     case WG_ERROR_WINDOW: return WG_WINDOW;
     default: return WG_FAILED;
     }
@@ -204,13 +207,16 @@ static wg_result start_once(wg_sentence *why) {
         return WG_FAILED;
     }
     if (shared.is_starting && now - shared.started < start_limit_s) {
-        if (!wg_child_failed(&shared.child)) {
+        wg_child_state child = wg_child_look(&shared.child);
+        if (child == WG_CHILD_RUNS) {
             return WG_DONE;
         }
         shared.is_starting = false;
-        say_no_start("ended as soon as it was started", why);
-        return remember_no_start(why);
-    }
+        if (child == WG_CHILD_FAILED) {
+            say_no_start("ended as soon as it was started", why);
+            return remember_no_start(why);
+        }
+    } /* one that stood back is followed by another, for the server that it met may be ending */
     wg_child_forget(&shared.child);
     shared.log_bytes = log_bytes();
     shared.is_starting = wg_start_server(&shared.child, why);
@@ -227,7 +233,7 @@ static wg_result reach(wg_link *link, double deadline, wg_stop stop, wg_sentence
         return WG_FAILED;
     }
     if (reached == WG_REACHED) {
-        link->broken = false;
+        link->broken = link->ended = false;
         result = greet(link, token, deadline, stop, why);
         if (result != WG_DONE) {
             wg_line_close(&link->line);
@@ -236,6 +242,7 @@ static wg_result reach(wg_link *link, double deadline, wg_stop stop, wg_sentence
     wg_acquire(&shared.lock);
     if (result == WG_DONE) {
         shared.is_starting = false;
+        link->server = shared.server;
     } else if (reached == WG_NOBODY) {
         result = start_once(why) == WG_DONE ? WG_GONE : WG_FAILED;
     }
@@ -325,16 +332,24 @@ static void close_all(wg_link *link) {
 }
 
 void wg_give_back(wg_link *link) {
-    if (link->broken) {
-        close_link(link);
-        return;
-    }
+    wg_link *rest = NULL;
     wg_acquire(&shared.lock);
-    link->next = shared.idle;
-    shared.idle = link;
-    wg_link *rest = too_many();
+    bool latest = link->server == shared.server;
+    if (latest && link->ended) {
+        shared.server++;
+        rest = shared.idle;
+        shared.idle = NULL;
+    } else if (latest && !link->broken) {
+        link->next = shared.idle;
+        shared.idle = link;
+        rest = too_many();
+        link = NULL;
+    }
     wg_release(&shared.lock);
     close_all(rest);
+    if (link != NULL) {
+        close_link(link);
+    }
 }
 
 /* -- memory and frames -------------------------------------------------------------------------- */

@@ -78,7 +78,14 @@ typedef struct { intptr_t handle; } wg_child;
 
 /* Starts `wetgate serve`, detached; false with a sentence when there is no such command. */
 bool wg_start_server(wg_child *child, wg_sentence *why);
-bool wg_child_failed(wg_child *child); /* whether it has ended other than with exit code 0 */
+
+typedef enum {
+    WG_CHILD_RUNS,       /* or nobody can tell */
+    WG_CHILD_STOOD_BACK, /* ended with exit code 0: another server has the lock, or had it */
+    WG_CHILD_FAILED,
+} wg_child_state;
+
+wg_child_state wg_child_look(wg_child *child); /* its end is told once */
 void wg_child_forget(wg_child *child);
 
 #endif

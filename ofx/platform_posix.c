@@ -467,17 +467,17 @@ bool wg_start_server(wg_child *child, wg_sentence *why) {
     return true;
 }
 
-bool wg_child_failed(wg_child *child) {
+wg_child_state wg_child_look(wg_child *child) {
     int status;
     if (child->handle < 0 || waitpid((pid_t)child->handle, &status, WNOHANG) != (pid_t)child->handle) {
-        return false;
+        return WG_CHILD_RUNS;
     }
     child->handle = -1;
-    return !(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? WG_CHILD_STOOD_BACK : WG_CHILD_FAILED;
 }
 
 void wg_child_forget(wg_child *child) {
-    wg_child_failed(child); /* takes the exit code if there is one */
+    wg_child_look(child); /* takes the exit code if there is one */
     child->handle = -1;
 }
 

@@ -404,14 +404,14 @@ bool wg_start_server(wg_child *child, wg_sentence *why) {
     return true;
 }
 
-bool wg_child_failed(wg_child *child) {
+wg_child_state wg_child_look(wg_child *child) {
     DWORD code = 0;
     if (child->handle == -1 || WaitForSingleObject((HANDLE)child->handle, 0) != WAIT_OBJECT_0) {
-        return false;
+        return WG_CHILD_RUNS;
     }
     GetExitCodeProcess((HANDLE)child->handle, &code);
     wg_child_forget(child);
-    return code != 0;
+    return code == 0 ? WG_CHILD_STOOD_BACK : WG_CHILD_FAILED;
 }
 
 void wg_child_forget(wg_child *child) {

@@ -21,6 +21,7 @@ from host import FAILED, OK, Clip, Host
 from scripted_server import RESTORED, ScriptedServer
 
 from wetgate.errors import WetgateError
+from wetgate.project.locks import FileLock
 from wetgate.service.client import connect
 from wetgate.service.places import VARIABLE
 from wetgate.service.protocol import Code, Error, Hello, Model, Render
@@ -284,6 +285,59 @@ def test_a_server_that_dies_at_every_frame_is_a_sentence_and_the_next_one_is_tri
     server.render = lambda talk, request: talk.say(RESTORED, request)
     assert node.render(1).status == OK
     assert node.message is None
+
+
+def test_nodes_do_not_notice_that_a_server_is_stopped(host, places, gain, picture):
+    model, source, ending = gain(0.5), Clip({1: picture(3)}), threading.Event()
+
+    frames = [0] * 6
+
+    def renders(index: int) -> set[tuple[int, str | None]]:
+        node, results = host.node(model=model, source=source), set()
+        while not ending.is_set():
+            results.add((node.render(1).status, node.message))
+            frames[index] += 1
+        return results
+
+    def all_go_on(since: list[int]) -> bool:
+        return all(now > before for now, before in zip(frames, since, strict=True))
+
+    with ThreadPoolExecutor(6) as pool:
+        nodes = [pool.submit(renders, index) for index in range(6)]
+        try:
+            until(lambda: started_anew(places, 0))
+            for _ in range(4):
+                since = frames.copy()
+                until(lambda since=since: all_go_on(since))  # one end for each frame
+                process = server_process(places)
+                with connect(start=False, places=places, patience_s=PATIENCE_S) as client:
+                    client.stop()
+                until(lambda old=process: started_anew(places, old))
+        finally:
+            ending.set()
+        assert set.union(*(node.result() for node in nodes)) == {(OK, None)}
+
+
+def test_while_a_server_ends_another_is_started_again_and_again(node, places, tmp_path, monkeypatch):
+    """It may let a frame come to its end for some seconds; whoever is started meanwhile stands back."""
+    tries = tmp_path / "tries"
+    command(tmp_path, monkeypatch, f"echo >>'{tries}'; exec '{os.environ['WETGATE_COMMAND']}' \"$@\"")
+    places.folder.mkdir(mode=0o700)
+    ending = FileLock(places.lock)
+    assert ending.try_acquire()
+    with ThreadPoolExecutor(1) as pool:
+        rendering = pool.submit(node.render, 1)
+        try:
+            until(lambda: tries.exists() and len(tries.read_text()) >= 2)
+        finally:
+            ending.release()
+        assert rendering.result().status == OK, node.message
+
+
+def started_anew(places, old: int) -> bool:
+    with contextlib.suppress(WetgateError):
+        return server_process(places) != old
+    return False
 
 
 def test_idle_connections_of_a_server_that_has_ended_are_replaced(host, server, gain, picture):

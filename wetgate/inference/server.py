@@ -145,7 +145,7 @@ class Server:
     def _greet(self, channel: Channel, listener: Listener) -> None:
         with self._lock:
             crowded = len(self._conversations) >= MAX_CONNECTIONS
-        if crowded:
+        if crowded or self.stopping.is_set():
             channel.close()
             return
         conversation = Conversation(self, channel, listener)
@@ -282,6 +282,9 @@ class Conversation:
         if version is None or not self._listener.knows(hello):
             what = "speaks another version of the protocol: update it" if version is None else "is not known to it"
             self._end_with(Code.REFUSED, f"The inference server of Wetgate {__version__} refuses a client that {what}.")
+            return False
+        if self._server.stopping.is_set():  # once welcomed, a client may take the next one's end for its own fault
+            self._send(protocol.Error(Code.CLOSING, _NOT_NOW))
             return False
         self._client, self._process = _printable(hello.client) or "unnamed", hello.process_id
         self._send(protocol.Welcome(version, os.getpid(), f"wetgate {__version__}"))
