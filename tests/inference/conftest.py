@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +10,12 @@ import onnx
 import pytest
 from onnx import helper
 from onnx_graphs import constant, encoder_decoder, model_of, value
+from real_server import RealServer
+from server_places import places_of_one_test
 
 from wetgate.images import write_image
 from wetgate.onnx_model import ModelCard
+from wetgate.service.places import Places
 
 SaveModel = Callable[..., Path]
 
@@ -93,3 +96,18 @@ def save_sequence(tmp_path: Path) -> SaveSequence:
         return place
 
     return save
+
+
+@pytest.fixture
+def places(monkeypatch: pytest.MonkeyPatch) -> Iterator[Places]:
+    """Places of this test alone, which the environment names."""
+    with places_of_one_test(monkeypatch) as own:
+        yield own
+
+
+@pytest.fixture
+def serving(places: Places) -> Iterator[RealServer]:
+    """A server that the first client starts."""
+    server = RealServer(places)
+    yield server
+    server.end()

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,25 +28,10 @@ from wetgate.onnx_model import ModelCard
 from wetgate.project.locks import is_locked
 from wetgate.service.client import ServerError, ServerGone
 from wetgate.service.layout import lay_out
-from wetgate.service.places import Places
 from wetgate.service.protocol import Code, Device
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="looks into /proc and sends signals")
 only_linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-
-
-@pytest.fixture
-def places():
-    folder = Path(tempfile.mkdtemp(prefix="wetgate-test-"))  # pytest's own folders are too long for a socket
-    yield Places(folder / "run")
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
-def serving(places):
-    server = RealServer(places)
-    yield server
-    server.end()
 
 
 @pytest.fixture

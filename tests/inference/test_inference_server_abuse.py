@@ -7,7 +7,6 @@ import os
 import resource
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -24,20 +23,6 @@ from wetgate.service.protocol import Hello, Status, encode
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="sockets in the file system")
 
 PICTURE = np.full((4, 4, 3), 0.5, np.float32)
-
-
-@pytest.fixture
-def places():
-    folder = Path(tempfile.mkdtemp(prefix="wetgate-test-"))  # pytest's own folders are too long for a socket
-    yield Places(folder / "run")
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
-def serving(places):
-    server = RealServer(places)
-    yield server
-    server.end()
 
 
 def greeted(places: Places, name: str) -> Channel:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import stat
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,12 +11,11 @@ import onnx
 import pytest
 from onnx import helper
 from onnx_graphs import constant, model_of, value
+from server_places import places_of_one_test
 
-from wetgate.errors import WetgateError
 from wetgate.node.build import binary_in, current, own_platform
 from wetgate.onnx_model import ModelCard
-from wetgate.service.client import connect
-from wetgate.service.places import VARIABLE, Places
+from wetgate.service.places import Places
 
 
 @pytest.fixture(scope="session")
@@ -31,19 +27,8 @@ def library() -> str:
 @pytest.fixture
 def places(monkeypatch: pytest.MonkeyPatch) -> Iterator[Places]:
     """Where this test's server is, and the command that starts one; it is ended afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="wetgate-test-"))  # pytest's own folders are too long for a socket
-    command = folder / "wetgate"
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m wetgate "$@"\n')
-    command.chmod(command.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv(VARIABLE, str(folder / "run"))
-    monkeypatch.setenv("WETGATE_COMMAND", str(command))
-    yield Places(folder / "run")
-    try:
-        with connect(start=False, patience_s=5.0) as client:
-            client.stop()
-    except WetgateError:
-        pass  # it has ended already
-    shutil.rmtree(folder)
+    with places_of_one_test(monkeypatch, f'exec "{sys.executable}" -m wetgate') as own:
+        yield own
 
 
 SaveModel = Callable[..., str]

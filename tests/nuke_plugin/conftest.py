@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from server_places import places_of_one_test
 
-from wetgate.errors import WetgateError
 from wetgate.images import write_image
 from wetgate.onnx_model import ModelCard
-from wetgate.service.client import connect
-from wetgate.service.places import VARIABLE, Places
+from wetgate.service.places import Places
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVER = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from wetgate.cli.main import main; sys.exit(main())"
@@ -24,16 +21,9 @@ SERVER = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from wetgate.cli.main 
 
 @pytest.fixture
 def places(monkeypatch: pytest.MonkeyPatch) -> Iterator[Places]:
-    """Where this test's server is; pytest's own folders are too long for a socket. A server is ended afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="wetgate-test-"))
-    monkeypatch.setenv(VARIABLE, str(folder / "run"))
-    yield Places(folder / "run")
-    try:
-        with connect(start=False, patience_s=5.0) as client:
-            client.stop()
-    except WetgateError:
-        pass  # it has ended already
-    shutil.rmtree(folder)
+    """Where this test's server is; it is ended afterwards."""
+    with places_of_one_test(monkeypatch) as own:
+        yield own
 
 
 @pytest.fixture

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib
 import runpy
-import shutil
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,13 +18,12 @@ import standin_tcl
 from host import Host
 from nuke_standin import Session, nuke_session  # noqa: F401
 from onnx import TensorProto, helper, numpy_helper
+from server_places import places_of_one_test
 from standin_files import pixels_of, write_exr
 
-from wetgate.errors import WetgateError
 from wetgate.node.build import binary_in, current, own_platform
 from wetgate.onnx_model import ModelCard
-from wetgate.service.client import connect
-from wetgate.service.places import VARIABLE, Places
+from wetgate.service.places import Places
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 120.0
@@ -51,22 +48,11 @@ def ofx() -> Iterator[Host]:
 @pytest.fixture
 def places(monkeypatch: pytest.MonkeyPatch) -> Iterator[Places]:
     """Where this test's server is, and the command that starts it and everything else; it is ended afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="wetgate-test-"))  # pytest's own folders are too long for a socket
-    command = folder / "wetgate"
-    command.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m wetgate "$@"\n')
-    command.chmod(0o755)
-    monkeypatch.setenv(VARIABLE, str(folder / "run"))
-    monkeypatch.setenv("WETGATE_COMMAND", str(command))
-    yield Places(folder / "run")
-    for thread in threading.enumerate():
-        if thread.name in ("wetgate-card", "wetgate-background", "wetgate-task"):
-            thread.join(PATIENCE_S)  # it may be about to start a server
-    try:
-        with connect(start=False, patience_s=5.0) as client:
-            client.stop()
-    except WetgateError:
-        pass  # it has ended already
-    shutil.rmtree(folder)
+    with places_of_one_test(monkeypatch, f'PYTHONPATH="{ROOT}" exec "{sys.executable}" -m wetgate') as own:
+        yield own
+        for thread in threading.enumerate():
+            if thread.name in ("wetgate-card", "wetgate-background", "wetgate-task"):
+                thread.join(PATIENCE_S)  # it may be about to start a server
 
 
 @pytest.fixture

@@ -152,11 +152,13 @@ def test_another_choice_is_drawn_while_it_is_paused(reel):
 
 def test_a_choice_can_be_taken_back(reel):
     def follow(run, status):
-        if status.get("model") == "kernels":
+        if "model" in status:  # told at times only: it may be any of the first
             run.choose_preview()
 
     _, run = start(reel, lambda run: run.choose_preview(pair=1), follow)
-    assert [event["stage"] for event in named(run, "preview")] == ["first look", "closed-form fit", "kernels"]
+    drawn = [event["stage"] for event in named(run, "preview")]
+    made = [event["stage"] for event in named(run, "model")]
+    assert drawn and drawn == made[: len(drawn)] and len(drawn) < len(made)
 
 
 def test_the_reference_of_another_choice_does_not_stay(run, footage):

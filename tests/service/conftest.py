@@ -1,23 +1,17 @@
 from __future__ import annotations
 
-import shutil
-import tempfile
-from pathlib import Path
-
 import pytest
 from fake_server import FakeServer
+from server_places import places_of_one_test
 
-from wetgate.service.places import Places
 from wetgate.service.protocol import Code, Error, Restored
 
 
 @pytest.fixture
 def places(monkeypatch):
-    """Places of this test alone, which the environment names; pytest's own folders are too long for a socket."""
-    folder = Path(tempfile.mkdtemp(prefix="wetgate-test-"))
-    monkeypatch.setenv("WETGATE_RUNTIME", str(folder / "run"))
-    yield Places(folder / "run")
-    shutil.rmtree(folder)
+    """Places of this test alone, which the environment names."""
+    with places_of_one_test(monkeypatch) as own:
+        yield own
 
 
 @pytest.fixture

@@ -53,8 +53,8 @@ def run(arguments: Namespace) -> dict[str, Any]:
 
 def describe(result: dict[str, Any]) -> str:
     steadied = result["steadied"]
-    line = (
+    missing = f"; {result['left_out']} could not be read and have no curve" if result["left_out"] else ""
+    return (
         f"{result['curves']}: {steadied['frames']} of {result['frames']} frames are steadied, "
-        f"by at most {steadied['largest']:.3f} density."
+        f"by at most {steadied['largest']:.3f} density{missing}."
     )
-    return f"{line}\nCould not be read, and have no curve: {result['left_out']}." if result["left_out"] else line
