@@ -301,7 +301,6 @@ def test_a_client_that_is_killed_leaves_nothing_behind(serving, save_model, gain
     """Its memory is unmapped and its request, which would never end, makes room for the others."""
     path = endless(save_model)
     process = serving.process()
-    before = open_descriptors(process)
     script = (
         "import sys, numpy as np; sys.path.insert(0, sys.argv[1])\n"
         "from pathlib import Path\n"
@@ -311,6 +310,8 @@ def test_a_client_that_is_killed_leaves_nothing_behind(serving, save_model, gain
     )
     words = [sys.executable, "-c", script, str(Path(__file__).parent), str(serving.places.folder), str(path)]
     with serving.client() as client:
+        until(lambda: len(client.status()["clients"]) == 1)  # who asked for the process is gone, too
+        before = open_descriptors(process)
         killed = subprocess.Popen(words)
         until(lambda: any(one["process"] == killed.pid and one["requests"] for one in client.status()["clients"]))
         assert shared_maps(process) == 1
@@ -319,7 +320,7 @@ def test_a_client_that_is_killed_leaves_nothing_behind(serving, save_model, gain
         restored, *_ = restore(client, gain(), [picture(4, 4)])
         assert np.array_equal(restored, picture(4, 4) * np.float32(0.5))
         until(lambda: shared_maps(process) == 0)
-    until(lambda: open_descriptors(process) == before)
+        until(lambda: open_descriptors(process) == before)
 
 
 @only_linux
@@ -484,3 +485,12 @@ def test_files_that_cannot_be_read_or_written_are_sentences(client, gain, mean_o
         assert refusal.value.code is Code.FILE
     assert not list((tmp_path / "out").glob("*"))
     assert list(scan.iterdir()) == [good]
+
+
+def test_curves_that_were_measured_again_are_used_from_the_next_frame_on(client, gain, tmp_path):
+    path, frame = tmp_path / "curves.json", picture(8, 8)
+    for offset in (0.1, 0.2):
+        curves = Curves("display", {7: ((offset, 0.0),) * 3})
+        path.write_text(curves.dumps())
+        restored, *_ = restore(client, gain(2.0), [frame], numbers=[7], curves=path)
+        np.testing.assert_allclose(restored, curves.steady(7, frame) * 2, rtol=1e-6)
