@@ -19,6 +19,7 @@ from typing import Optional, Union
 from wetgate.errors import WetgateError
 from wetgate.files import sweep_temporaries
 from wetgate.service.client import Client, ServerError, ServerGone, connect, file_request
+from wetgate.service.layout import window_of
 from wetgate.service.protocol import Code, RenderFile, Restored
 
 IN_FLIGHT = 2
@@ -112,22 +113,6 @@ def number_of(pattern: str, file: str) -> Optional[int]:
         number = int(name[len(before) : len(name) - len(after)])
         return number if frame_name(pattern, number) == name else None
     return None
-
-
-def window_of(frame: int, radius: int, present: frozenset[int]) -> tuple[int, ...]:
-    """The 2r+1 frame numbers around ``frame``, oldest first, as ``wetgate apply`` chooses them.
-
-    At an end of the sequence, and at a gap, the last frame before it is repeated.
-    """
-
-    def reach(step: int) -> list[int]:
-        numbers = [frame]
-        for _ in range(radius):
-            following = numbers[-1] + step
-            numbers.append(following if following in present else numbers[-1])
-        return numbers[1:]
-
-    return (*reversed(reach(-1)), frame, *reach(1))
 
 
 class _Job:

@@ -98,15 +98,7 @@ void wg_last_log_line(char *to, size_t room) {
     off_t end = lseek(file, 0, SEEK_END);
     ssize_t count = end < 0 ? -1 : pread(file, tail, sizeof tail, end > (off_t)sizeof tail ? end - (off_t)sizeof tail : 0);
     close(file);
-    size_t length = count > 0 ? (size_t)count : 0;
-    while (length > 0 && (tail[length - 1] == '\n' || tail[length - 1] == '\r')) {
-        length--;
-    }
-    size_t first = length;
-    while (first > 0 && tail[first - 1] != '\n') {
-        first--;
-    }
-    wg_copy_text(to, room, tail + first, length - first);
+    wg_copy_last_line(to, room, tail, count > 0 ? (size_t)count : 0);
 }
 
 /* -- the line to the server --------------------------------------------------------------------- */

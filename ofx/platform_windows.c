@@ -114,14 +114,7 @@ void wg_last_log_line(char *to, size_t room) {
     wchar_t path[WG_PATH_ROOM];
     char tail[1024];
     size_t length = runtime_path(path, WG_PATH_ROOM, L"\\server.log") ? read_tail(path, tail, sizeof tail) : 0;
-    while (length > 0 && (tail[length - 1] == '\n' || tail[length - 1] == '\r')) {
-        length--;
-    }
-    size_t first = length;
-    while (first > 0 && tail[first - 1] != '\n') {
-        first--;
-    }
-    wg_copy_text(to, room, tail + first, length - first);
+    wg_copy_last_line(to, room, tail, length);
 }
 
 /* -- the line to the server --------------------------------------------------------------------- */

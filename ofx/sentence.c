@@ -29,3 +29,14 @@ void wg_copy_text(char *to, size_t room, const char *text, size_t length) {
     memcpy(to, text, room);
     end_at_a_character(to, room - 1);
 }
+
+void wg_copy_last_line(char *to, size_t room, const char *text, size_t length) {
+    while (length > 0 && (text[length - 1] == '\n' || text[length - 1] == '\r')) {
+        length--;
+    }
+    size_t first = length;
+    while (first > 0 && text[first - 1] != '\n') {
+        first--;
+    }
+    wg_copy_text(to, room, text + first, length - first);
+}

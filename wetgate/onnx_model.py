@@ -87,6 +87,12 @@ class ModelCard:
         """Whether the model was made by something else and states none of this."""
         return not self.recipe
 
+    @property
+    def steady(self) -> bool:
+        """Whether it was trained on a steadied scan: what it is given should be steadied, too."""
+        settings = self.record.get("settings")
+        return isinstance(settings, dict) and bool(settings.get("steady"))
+
     def to_metadata(self) -> dict[str, str]:
         """The ``metadata_props`` to write; :meth:`from_metadata` gives the same card back."""
         metadata = {

@@ -17,10 +17,10 @@ from onnx_graphs import constant, model_of
 from wetgate.errors import WetgateError
 from wetgate.images import Header, Window, open_sink, open_source, read_image, write_image
 from wetgate.inference.curves import STILL, Curves
-from wetgate.inference.reading import window_of
 from wetgate.inference.sequences import apply
 from wetgate.inference.session import Session
 from wetgate.onnx_model import ModelCard
+from wetgate.service.layout import window_of
 
 
 def run(model: Path, scan: Path | str, output: Path | str, *, mask=None, **options):

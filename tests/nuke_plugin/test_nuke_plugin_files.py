@@ -9,11 +9,10 @@ import threading
 import numpy as np
 import pytest
 
-from nuke_plugin.restoring import frame_name, render_files, window_of
+from nuke_plugin.restoring import frame_name, render_files
 from wetgate.cli.main import main
 from wetgate.errors import WetgateError
 from wetgate.images import read_image, write_image
-from wetgate.inference import reading
 from wetgate.service.client import connect
 
 
@@ -60,15 +59,6 @@ def test_neighbours_are_those_of_apply_at_ends_and_at_gaps(places, command, save
     wanted = applied(model, scan, tmp_path / "wanted", "--frames", "1001,1003,1006")
     for name in files_in(wanted):
         np.testing.assert_array_equal(read_image(tmp_path / "made" / name).pixels, read_image(wanted / name).pixels)
-
-
-def test_windows_are_those_of_the_engine():
-    generator = np.random.default_rng(0)
-    for _ in range(200):
-        present = frozenset(generator.integers(0, 30, 12).tolist())
-        for frame in present:
-            radius = int(generator.integers(0, 4))
-            assert window_of(frame, radius, present) == reading.window_of(frame, radius, present)
 
 
 def test_masks_one_for_each_frame_and_one_for_all(places, command, save_model, save_scan, tmp_path):

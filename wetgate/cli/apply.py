@@ -57,7 +57,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
         mask = opened.enter_context(open_source(arguments.mask)) if arguments.mask is not None else None
         frames = chosen(source, parse_frames(arguments.frames) if arguments.frames is not None else None)
         sink = open_sink(arguments.output, source)
-        steady = _trained_steady(session) if arguments.steady is None else arguments.steady
+        steady = session.card.steady if arguments.steady is None else arguments.steady
         curves = _curves(source, session.card.encoding, sink.path(frames[0]), arguments) if steady else None
         progress = opened.enter_context(Progress(len(frames), "frames", quiet=arguments.json))
         result = apply(
@@ -92,11 +92,6 @@ def describe(result: dict[str, Any]) -> str:
         least = min(coverage, key=coverage.__getitem__)
         lines.append(f"Least like the training pairs: frame {least} (coverage {coverage[least]:.0%}).")
     return "\n".join([*lines, *result["notes"]])
-
-
-def _trained_steady(session: Session) -> bool:
-    settings = session.card.record.get("settings")
-    return bool(isinstance(settings, dict) and settings.get("steady"))
 
 
 def _curves(source: Source, encoding: str, output: Path, arguments: Namespace) -> Curves:

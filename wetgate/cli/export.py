@@ -44,9 +44,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
         from wetgate.exporting import torchscript
 
         result = {"format": "torchscript", **torchscript.export(model, output)}
-    settings = card.record.get("settings")
-    steadied = bool(isinstance(settings, dict) and settings.get("steady"))
-    return {"model": str(model), "output": str(output), "encoding": card.encoding, "steadied": steadied, **result}
+    return {"model": str(model), "output": str(output), "encoding": card.encoding, "steadied": card.steady, **result}
 
 
 def describe(result: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Models as the inference server holds them: each file read once, each session loaded once, new files noticed."""
+"""What the inference server holds: each model and each file of curves read once, new files noticed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wetgate.errors import WetgateError
+from wetgate.inference.curves import Curves, load_curves
 from wetgate.inference.session import Session, cuda_is_offered
 from wetgate.inference.tiles import Restorer
 from wetgate.onnx_model import ModelCard, open_model
@@ -17,6 +18,8 @@ from wetgate.onnx_model import ModelCard, open_model
 KEPT_SESSIONS = 4
 """Of several models in turn, so many stay loaded."""
 KEPT_CARDS = 64
+KEPT_CURVES = 8
+"""Those of a reel take longer to read than a small frame to restore."""
 
 _HALF = "_fp16"
 
@@ -58,7 +61,24 @@ class Models:
     def __init__(self) -> None:
         self._cards: OrderedDict[Path, tuple[Version, Described | str]] = OrderedDict()
         self._sessions: OrderedDict[tuple[Path, str], tuple[Version, Loaded]] = OrderedDict()
+        self._curves: OrderedDict[Path, tuple[Version, Curves]] = OrderedDict()
         self._lock = threading.Lock()
+
+    def curves(self, path: Path) -> Curves:
+        """The exposure curves that the file holds now.
+
+        Raises:
+            WetgateError: as :func:`wetgate.inference.curves.load_curves`.
+        """
+        version = _version(path)
+        with self._lock:
+            known = self._curves.get(path)
+        if known is None or known[0] != version:
+            known = version, load_curves(path)
+        with self._lock:
+            self._curves[path] = known
+            _forget_oldest(self._curves, path, KEPT_CURVES)
+        return known[1]
 
     def describe(self, path: Path) -> Described:
         """What the file says now. A refusal, too, is remembered until the file changes, unless it was not read at all.

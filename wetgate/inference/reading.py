@@ -68,22 +68,6 @@ class Hashes:
         return self._known[path]
 
 
-def window_of(frame: int, radius: int, present: frozenset[int]) -> tuple[int, ...]:
-    """The 2r+1 frame numbers around ``frame``, oldest first.
-
-    At an end of the sequence, and at a gap, the last frame before it is repeated.
-    """
-
-    def reach(step: int) -> list[int]:
-        frames = [frame]
-        for _ in range(radius):
-            following = frames[-1] + step
-            frames.append(following if following in present else frames[-1])
-        return frames[1:]
-
-    return (*reversed(reach(-1)), frame, *reach(1))
-
-
 class WindowReader:
     """Reads windows in order, decoding up to ``ahead`` windows before they are asked for.
 

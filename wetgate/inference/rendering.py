@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from wetgate.errors import WetgateError
 from wetgate.files import make_folder
 from wetgate.images import read_image, write_image
-from wetgate.inference.curves import Curves, load_curves
+from wetgate.inference.curves import Curves
 from wetgate.inference.frames import Frame, marks, restore_frame
 from wetgate.inference.frames import Restored as RestoredFrame
 from wetgate.inference.models import Described, Loaded, Models
@@ -48,8 +48,6 @@ def describe(models: Models, model: str) -> Model:
     """
     described = _described(models, model)
     card = described.card
-    settings = card.record.get("settings")
-    steady = isinstance(settings, dict) and bool(settings.get("steady"))
     return Model(
         radius=card.radius,
         gives_coverage=described.gives_coverage,
@@ -60,7 +58,7 @@ def describe(models: Models, model: str) -> Model:
         colour_space=card.colour_space,
         protected=card.protected,
         producer=card.producer,
-        limits="\n".join([*card.limits, *([WANTS_CURVES] if steady else [])]),
+        limits="\n".join([*card.limits, *([WANTS_CURVES] if card.steady else [])]),
     )
 
 
@@ -85,7 +83,8 @@ def render(models: Models, request: Render, memory: memoryview, stop: Stop) -> R
     )
     coverage = more[0][0] if more and loaded.restorer.session.gives_coverage else None
     with _refused_as(Code.FAILED):
-        effort = loaded.restorer.restore_into(_clean(window, request), restored, coverage, stop)
+        curves = models.curves(Path(request.curves)) if request.curves else None
+        effort = loaded.restorer.restore_into(_clean(window, request, curves), restored, coverage, stop)
     return _answer(loaded, effort, coverage is not None, started)
 
 
@@ -100,7 +99,7 @@ def render_file(models: Models, request: RenderFile, turn: Turn, stop: Stop) -> 
     source, number = scans[len(scans) // 2], request.numbers[len(scans) // 2]
     with _refused_as(Code.FILE):
         _check_files([output, *scans], source)
-        curves = load_curves(Path(request.curves)) if request.curves else None
+        curves = models.curves(Path(request.curves)) if request.curves else None
         window = _read_window(scans, request.numbers, curves)
         image = window[len(window) // 2].image
         weights = matte(read_image(request.mask), image.size) if request.mask else None
@@ -140,11 +139,10 @@ def _loaded(models: Models, model: str, device: Device, frames: int) -> Loaded:
     return loaded
 
 
-def _clean(window: Array, request: Render) -> list[Array]:
+def _clean(window: Array, request: Render, curves: Curves | None) -> list[Array]:
     """The window as the model may see it: numbers everywhere, at a steady exposure. ``window`` itself stays."""
-    if not request.may_hold_nan and not request.curves:
+    if not request.may_hold_nan and curves is None:
         return [window]
-    curves = load_curves(Path(request.curves)) if request.curves else None
     frames = []
     for index, number in enumerate(request.numbers):
         pixels = window[3 * index : 3 * index + 3].transpose(1, 2, 0)

@@ -21,13 +21,14 @@ from wetgate.images import Image, Sink, Source, format_frames, guess_encoding
 from wetgate.images.opening import VIDEO_SUFFIXES
 from wetgate.inference.curves import Curves
 from wetgate.inference.frames import marks, restore_frame
-from wetgate.inference.reading import Hashes, Masks, Unreadable, WindowReader, window_of
+from wetgate.inference.reading import Hashes, Masks, Unreadable, WindowReader
 from wetgate.inference.requests import Requests
 from wetgate.inference.session import Session
 from wetgate.inference.summary import FrameResult, notes, summarise
 from wetgate.inference.tiles import Restorer
 from wetgate.inference.writing import WriteQueue
 from wetgate.records import change_maps, receipts
+from wetgate.service.layout import window_of
 
 FLIGHT_BYTES = 256 << 20
 """What the frames read ahead may hold, and what the frames waiting to be written were read from."""

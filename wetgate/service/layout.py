@@ -1,4 +1,4 @@
-"""Where window, result and coverage lie in the memory of a RENDER.
+"""Which frames a window holds, and where window, result and coverage lie in the memory of a RENDER.
 
 All are planar float32, rows from the top, without gaps: the window ``[frames * 3][height][width]``, oldest frame
 first; the result ``[3][height][width]``; the coverage ``[height][width]``.
@@ -48,6 +48,22 @@ def check_layout(render: Render, size: int) -> str | None:
             return "Parts of the picture overlap in the shared memory."
         end = offset + length
     return None
+
+
+def window_of(frame: int, radius: int, present: frozenset[int]) -> tuple[int, ...]:
+    """The 2r+1 frame numbers around ``frame``, oldest first.
+
+    At an end of the sequence, and at a gap, the last frame before it is repeated.
+    """
+
+    def reach(step: int) -> list[int]:
+        frames = [frame]
+        for _ in range(radius):
+            following = frames[-1] + step
+            frames.append(following if following in present else frames[-1])
+        return frames[1:]
+
+    return (*reversed(reach(-1)), frame, *reach(1))
 
 
 def _aligned(offset: int) -> int:
