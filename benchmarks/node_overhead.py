@@ -11,18 +11,16 @@ import os
 import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from benchmarks.server_speed import Seat
+from benchmarks.server_speed import Seat, median_s, program, together_s
 from wetgate.node.build import binary_in, current, own_platform
 from wetgate.service.client import connect
 from wetgate.service.places import VARIABLE
+from wetgate.service.starting import COMMAND_VARIABLE
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "node"))
@@ -64,14 +62,11 @@ class QuickNode(strict.Node):
     def take_image_back(self, handle: int) -> None:
         """It is given again."""
 
-    def render_s(self) -> float:
-        """Seconds of one render action."""
+    def render_again(self) -> None:
+        """One render action."""
         with self.host._temporary(self._arguments) as (arguments,):
-            begun = time.perf_counter()
             status = self.host.act("OfxImageEffectActionRender", self.handle, arguments)
-            took = time.perf_counter() - begun
         assert status == strict.OK, self.message
-        return took
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,13 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     width, height = (int(side) for side in arguments.size.split("x"))
     with tempfile.TemporaryDirectory(prefix="wetgate-") as folder:
-        command = Path(folder, "wetgate")
-        command.write_text(
-            f"#!/bin/sh\nexport PYTHONPATH={':'.join(sys.path[1:])}\n"
-            f'cd {ROOT} && exec {sys.executable} -m wetgate "$@"\n'
-        )
-        command.chmod(0o755)
-        os.environ |= {VARIABLE: str(Path(folder, "run")), "WETGATE_COMMAND": str(command)}
+        os.environ |= {VARIABLE: str(Path(folder, "run")), COMMAND_VARIABLE: str(program(Path(folder)))}
         try:
             library = binary_in(arguments.bundle or current(), own_platform())
             _measure(library, arguments.model.resolve(), arguments.device, width, height, arguments.seconds)
@@ -109,17 +98,17 @@ def _measure(library: Path, model: Path, device: str, width: int, height: int, s
     for _ in range(NODES):
         made = QuickNode(loaded, "Filter", source=strict.Clip({0: frame}), model=str(model), device=choice)
         made.prepare()
-        made.render_s()
+        made.render_again()
         nodes.append(made)
     with connect(start=False) as client:
         seat = Seat(client, np.ascontiguousarray(frame[..., :3].transpose(2, 0, 1)))
         answers = [seat.restore(model, device)]
-        _median_s(lambda: answers.append(seat.restore(model, device)), seconds)
+        median_s(lambda: answers.append(seat.restore(model, device)), seconds)
     inside_s = statistics.median(answer.model_us for answer in answers[1:]) / 1e6
     spare = np.empty_like(frame)
-    copy_s = _median_s(lambda: np.copyto(spare, frame), 1.0)
-    node_s = _median_s(nodes[0].render_s, seconds)
-    together_s = _together_s(nodes, seconds)
+    copy_s = median_s(lambda: np.copyto(spare, frame), 1.0)
+    node_s = median_s(nodes[0].render_again, seconds)
+    all_s = together_s([node.render_again for node in nodes], seconds)
     over_ms, goal_ms = 1000 * (node_s - inside_s), 1000 * GOAL_COPIES * copy_s + GOAL_MS
     print(f"{model.name}, {width}x{height} RGBA float, {answers[0].device.name.lower()}, {answers[0].bits} bit")
     for name, value_s, note in (
@@ -127,36 +116,9 @@ def _measure(library: Path, model: Path, device: str, width: int, height: int, s
         ("inside the model", inside_s, ""),
         ("one node", node_s, f"{1 / node_s:.2f} fps"),
         ("  over the model", node_s - inside_s, f"{over_ms / (1000 * copy_s):.2f} copies; goal: {goal_ms:.1f} ms"),
-        (f"{NODES} nodes at once, each frame", together_s, f"{node_s / together_s:.2f} of one node's throughput"),
+        (f"{NODES} nodes at once, each frame", all_s, f"{node_s / all_s:.2f} of one node's throughput"),
     ):
         print(f"  {name:<32} {1000 * value_s:8.1f} ms  {note}")
-
-
-def _together_s(nodes: Sequence[QuickNode], seconds: float) -> float:
-    """Seconds a frame while all nodes render."""
-    begun = time.perf_counter()
-    end = begun + seconds
-
-    def work(node: QuickNode) -> int:
-        count = 0
-        while time.perf_counter() < end:
-            node.render_s()
-            count += 1
-        return count
-
-    with ThreadPoolExecutor(len(nodes)) as pool:
-        done = sum(pool.map(work, nodes))
-    return (time.perf_counter() - begun) / done
-
-
-def _median_s(work: Callable[[], Any], seconds: float) -> float:
-    times: list[float] = []
-    end = time.perf_counter() + seconds
-    while len(times) < 5 or time.perf_counter() < end:
-        begun = time.perf_counter()
-        taken = work()
-        times.append(taken if isinstance(taken, float) else time.perf_counter() - begun)
-    return statistics.median(times)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,14 @@ the run. With a GPU also how far its answer, in 16 bit where the model has that 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from wetgate.inference.tiles import Restorer
 from wetgate.service.client import Client, connect
 from wetgate.service.layout import Layout, lay_out
 from wetgate.service.memory import Segment
-from wetgate.service.places import Places
+from wetgate.service.places import VARIABLE, Places
 from wetgate.service.protocol import Restored
 
 ROOT = Path(__file__).parents[1]
@@ -68,12 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="wetgate-") as folder:
         places = Places(Path(folder, "run"))
-        command = Path(folder, "wetgate")
-        command.write_text(
-            f"#!/bin/sh\nexport WETGATE_RUNTIME={places.folder} PYTHONPATH={':'.join(sys.path[1:])}\n"
-            f'cd {ROOT} && exec {sys.executable} -m wetgate "$@"\n'
-        )
-        command.chmod(0o755)
+        os.environ[VARIABLE] = str(places.folder)
+        command = program(Path(folder))
         clients = [connect(command=[str(command)], places=places, patience_s=60) for _ in range(CLIENTS)]
         try:
             for size in arguments.sizes:
@@ -84,6 +82,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def program(folder: Path) -> Path:
+    """This clone's ``wetgate`` as a program in ``folder``."""
+    command = folder / "wetgate"
+    command.write_text(
+        f'#!/bin/sh\nexport PYTHONPATH={":".join(sys.path[1:])}\ncd {ROOT} && exec {sys.executable} -m wetgate "$@"\n'
+    )
+    command.chmod(0o755)
+    return command
+
+
 def _measure(model: Path, device: str, width: int, height: int, seconds: float, clients: Sequence[Client]) -> None:
     frames = [np.random.default_rng(seed).random((3, height, width), dtype=np.float32) for seed in range(len(clients))]
     seats = [Seat(client, frame) for client, frame in zip(clients, frames, strict=True)]
@@ -91,11 +99,11 @@ def _measure(model: Path, device: str, width: int, height: int, seconds: float, 
     ran_on = answer.device.name.lower()
     print(f"\n{model.name}, {width}x{height}, {ran_on}, {answer.bits} bit, {answer.tiles} tiles")
     answers: list[Restored] = []
-    alone = _median_s(lambda: answers.append(seats[0].restore(model, device)), seconds)
+    alone = median_s(lambda: answers.append(seats[0].restore(model, device)), seconds)
     inside, served = (
         statistics.median(times) / 1e6 for times in ([a.model_us for a in answers], [a.total_us for a in answers])
     )
-    together = _together_s(seats, model, device, seconds)
+    together = together_s([partial(seat.restore, model, device) for seat in seats], seconds)
     files = {"32 bit": model}
     half = model.with_name(f"{model.stem}_fp16{model.suffix}")
     if ran_on == "cuda" and half.exists():
@@ -110,7 +118,7 @@ def _measure(model: Path, device: str, width: int, height: int, seconds: float, 
         except Exception as error:  # onnxruntime's exceptions share no base; out of memory is a result, too
             print(f"  bare session.run, {name}: {str(error).splitlines()[0][:120]}")
     spare = np.empty_like(frames[0])
-    _line("one copy of the three planes", _median_s(lambda: np.copyto(spare, frames[0]), 1.0), alone)
+    _line("one copy of the three planes", median_s(lambda: np.copyto(spare, frames[0]), 1.0), alone)
     if ran_on == "cuda":
         expected, *_ = Restorer(Session(model, "cpu")).restore([np.ascontiguousarray(frames[0].transpose(1, 2, 0))])
         difference = np.abs(seats[0].restored.transpose(1, 2, 0) - expected)
@@ -127,27 +135,28 @@ def _bare_s(model: Path, device: str, frame: Array, seconds: float) -> float:
     session = onnxruntime.InferenceSession(str(model), options, providers=providers, enable_fallback=0)
     feed = {session.get_inputs()[0].name: frame[None]}
     session.run(None, feed)
-    return _median_s(lambda: session.run(None, feed), seconds)
+    return median_s(lambda: session.run(None, feed), seconds)
 
 
-def _together_s(seats: Sequence[Seat], model: Path, device: str, seconds: float) -> float:
-    """Seconds a frame while all seats want frames at once."""
-    end = time.perf_counter() + seconds
+def together_s(works: Sequence[Callable[[], Any]], seconds: float) -> float:
+    """Seconds for each call while all of ``works`` are called again and again at once."""
     begun = time.perf_counter()
+    end = begun + seconds
 
-    def work(seat: Seat) -> int:
+    def repeat(work: Callable[[], Any]) -> int:
         count = 0
         while time.perf_counter() < end:
-            seat.restore(model, device)
+            work()
             count += 1
         return count
 
-    with ThreadPoolExecutor(len(seats)) as pool:
-        done = sum(pool.map(work, seats))
+    with ThreadPoolExecutor(len(works)) as pool:
+        done = sum(pool.map(repeat, works))
     return (time.perf_counter() - begun) / done
 
 
-def _median_s(work: Callable[[], Any], seconds: float) -> float:
+def median_s(work: Callable[[], Any], seconds: float) -> float:
+    """Median seconds of a call, of three at least."""
     times: list[float] = []
     end = time.perf_counter() + seconds
     while len(times) < 3 or time.perf_counter() < end:
