@@ -22,26 +22,35 @@ from wetgate.images import (
     write_image,
 )
 from wetgate.pairing.thumbnails import draw_missing
-from wetgate.project import PairDraft, open_restoration
+from wetgate.project import NEIGHBOURS, PairDraft, Restoration, open_restoration
+from wetgate.service.layout import window_of
 
 HELP = "Add pairs: the same frames as scanned and as they should look."
 EPILOG = """A PATTERN is a folder, a sequence such as shot.####.dpx or shot.%04d.dpx, one picture, or a video.
 FRAMES is 1001, 1001-1100, 1001-1100x10, or several of them with commas. The pictures are copied into the
 restoration; either all of the pairs are added or none. A reference of another size or crop is laid over its scan
-later, by prepare or train.
+later, by prepare or train. The recipes damage and steady need no reference: they learn from the scan's own frames,
+which are read from where they lie.
 
 example:
   wetgate add reel3.wetgate --scan scans/shot.####.dpx --reference dvd.mov --frames 1001-1061x10 \\
       --reference-frames 25-85x10"""
 
+NEED_NO_REFERENCE = ("damage", "steady")
 _HALF_HOLDS = ("8", "10", "half")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("folder", metavar="FOLDER", help="the restoration folder")
     parser.add_argument("--scan", required=True, metavar="PATTERN", help="the pictures to restore")
-    parser.add_argument("--reference", required=True, metavar="PATTERN", help="the same pictures as they should look")
-    parser.add_argument("--frames", required=True, metavar="FRAMES", help="which frames of the scan")
+    parser.add_argument(
+        "--reference",
+        metavar="PATTERN",
+        help="the same pictures as they should look (the recipes damage and steady can do without)",
+    )
+    parser.add_argument(
+        "--frames", metavar="FRAMES", help="which frames of the scan (default: all, where there is no reference)"
+    )
     parser.add_argument(
         "--reference-frames",
         metavar="FRAMES",
@@ -57,6 +66,14 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> dict[str, Any]:
     restoration = open_restoration(arguments.folder)
+    if arguments.reference is None and restoration.recipe in NEED_NO_REFERENCE:
+        return _note_footage(restoration, arguments)
+    for option in ("reference", "frames"):
+        if getattr(arguments, option) is None:
+            raise WetgateError(
+                f"{restoration.folder} is for the recipe '{restoration.recipe}', which learns from pairs: name the "
+                f"{option} with --{option}."
+            )
     region = None if arguments.region is None else _parse_region(arguments.region)
     with contextlib.ExitStack() as opened:
         scan = opened.enter_context(open_source(arguments.scan))
@@ -72,6 +89,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
             for scan_frame, reference_frame in reversed(list(zip(frames, reference_frames, strict=True))):
                 draft = together.enter_context(restoration.add_pair(scan_frame, region))
                 _collect(draft, scan, reference, reference_frame, mask)
+                _collect_neighbours(draft, scan, NEIGHBOURS.get(restoration.recipe, 0))
                 drafts.insert(0, draft)
                 progress.update(len(drafts), f"frame {scan_frame}")
         added = [draft.pair for draft in drafts if draft.pair]
@@ -94,7 +112,40 @@ def run(arguments: Namespace) -> dict[str, Any]:
     }
 
 
+def _note_footage(restoration: Restoration, arguments: Namespace) -> dict[str, Any]:
+    """Frames to learn from that stay where they are."""
+    for option in ("reference_frames", "mask", "region"):
+        if getattr(arguments, option) is not None:
+            raise WetgateError(f"--{option.replace('_', '-')} belongs to pairs: name their --reference as well.")
+    with open_source(arguments.scan) as scan:
+        frames = list(scan.frames) if arguments.frames is None else parse_frames(arguments.frames)
+        missing = sorted(set(frames) - set(scan.frames))
+        if missing:
+            raise WetgateError(
+                f"{scan.name} has no frame {format_frames(missing)}, but {format_frames(scan.frames)}. Change --frames."
+            )
+        note = _encoding_note(scan, frames[0], restoration.encoding)
+    pattern = str(Path(arguments.scan).absolute())
+    restoration.add_source("scan", pattern)
+    restoration.add_footage(pattern, format_frames(frames))
+    return {
+        "folder": str(restoration.folder),
+        "pairs": [],
+        "frames": format_frames(frames),
+        "reference_frames": "",
+        "notes": [note] if note else [],
+    }
+
+
 def describe(result: dict[str, Any]) -> str:
+    if not result["pairs"]:
+        return "\n".join(
+            [
+                f"{result['folder']} learns from the scan itself (frames {result['frames']}).",
+                *result["notes"],
+                f"Next: wetgate train {result['folder']}",
+            ]
+        )
     count = len(result["pairs"])
     lines = [f"Added {count} {'pair' if count == 1 else 'pairs'} (frames {result['frames']}) to {result['folder']}."]
     return "\n".join([*lines, *result["notes"], f"Next: wetgate train {result['folder']}"])
@@ -116,19 +167,35 @@ def _collect(draft: PairDraft, scan: Source, reference: Source, reference_frame:
         _copy(_matte(mask.read(mask_frame)), mask_frame, region, draft.mask)
 
 
+def _collect_neighbours(draft: PairDraft, scan: Source, radius: int) -> None:
+    """Frames before and after, for models that look at them: so the restoration stays whole when it is moved."""
+    if not radius:
+        return
+    draft.where_from["neighbours"] = radius
+    for number in set(window_of(draft.frame, radius, frozenset(scan.frames))) - {draft.frame}:
+        _write(scan.read(number), draft.region, draft.neighbour(number - draft.frame))
+
+
 def _copy(image: Image, frame: int, region: Any, target: Path) -> None:
-    pixels = image.pixels
-    if region is not None:
-        x, y, width, height = region
-        pixels = pixels[y : y + height, x : x + width]
-    bad = int((~np.isfinite(pixels)).any(axis=2).sum())
+    bad = int((~np.isfinite(_cut(image, region))).any(axis=2).sum())
     if bad:
         raise WetgateError(
             f"{image.path}, frame {frame}, has {bad} {'pixel' if bad == 1 else 'pixels'} of NaN or infinity: "
             "repair the picture, leave the frame out, or choose a --region without them."
         )
+    _write(image, region, target)
+
+
+def _write(image: Image, region: Any, target: Path) -> None:
     depth = "half" if image.header.depth in _HALF_HOLDS else "float"
-    write_image(target, np.ascontiguousarray(pixels), bit_depth=depth)
+    write_image(target, np.ascontiguousarray(_cut(image, region)), bit_depth=depth)
+
+
+def _cut(image: Image, region: Any) -> Any:
+    if region is None:
+        return image.pixels
+    x, y, width, height = region
+    return image.pixels[y : y + height, x : x + width]
 
 
 def _matte(image: Image) -> Image:

@@ -7,11 +7,12 @@ from wetgate.project.pairs import Pair, PairDraft
 from wetgate.project.processes import detached, process_start, start_detached
 from wetgate.project.restoration import Restoration, create_restoration, open_restoration
 from wetgate.project.runs import COMMANDS, Run
-from wetgate.project.schema import ENCODINGS, RECIPES, STATES
+from wetgate.project.schema import ENCODINGS, NEIGHBOURS, RECIPES, STATES
 
 __all__ = [
     "COMMANDS",
     "ENCODINGS",
+    "NEIGHBOURS",
     "RECIPES",
     "STATES",
     "Pair",

@@ -13,6 +13,13 @@ from wetgate.project.locks import exclusive
 from wetgate.project.schema import PAIR_FIELDS, check_pair, read_object
 
 COLLECTED = ("scan.exr", "reference.exr", "mask.exr")
+MOST_NEIGHBOURS = 4
+"""To each side of a pair's frame."""
+
+
+def neighbour_name(step: int) -> str:
+    """The file of the scan's frame so many frames after a pair's own (before it, below 0), such as scan.-1.exr."""
+    return f"scan.{step:+d}.exr"
 
 
 class Pair:
@@ -65,6 +72,16 @@ class Pair:
         """How far each pixel of the prepared pair can be trusted (0-1); None where all of it can."""
         path = self.folder / "confidence.exr"
         return path if path.exists() else None
+
+    @property
+    def neighbours(self) -> dict[int, Path]:
+        """Frames of the scan around the pair's own that were collected with it, by steps from it: -1 is the one before.
+
+        Where ``where_from["neighbours"]`` is there, so many to each side were looked for; one that is not here is
+        beyond the end of the scan or a gap in it.
+        """
+        steps = range(-MOST_NEIGHBOURS, MOST_NEIGHBOURS + 1)
+        return {step: self.folder / name for step in steps if (name := neighbour_name(step)) in self.checksums}
 
     @property
     def frame(self) -> int:
@@ -159,7 +176,7 @@ class Pair:
 
 
 class PairDraft:
-    """A pair that is being added: write ``scan`` and ``reference`` (and ``mask``), set the fields.
+    """A pair that is being added: write ``scan`` and ``reference`` (``mask``, and neighbours), set the fields.
 
     After the block of :meth:`Restoration.add_pair`, ``pair`` is the committed pair.
     """
@@ -172,6 +189,10 @@ class PairDraft:
         self.where_from = dict(where_from)
         self.pair: Pair | None = None
 
+    def neighbour(self, step: int) -> Path:
+        """Where the scan's frame so many frames after this one (before it, below 0) goes, if it is collected too."""
+        return self.folder / neighbour_name(step)
+
     def write(self) -> None:
         """Write pair.json beside the pictures.
 
@@ -181,12 +202,14 @@ class PairDraft:
         for path in (self.scan, self.reference):
             if not path.is_file() or path.stat().st_size == 0:
                 raise WetgateError(f"The pair of frame {self.frame} has no {path.name}: write both pictures.")
+        steps = range(-MOST_NEIGHBOURS, MOST_NEIGHBOURS + 1)
+        collected = [*COLLECTED, *(neighbour_name(step) for step in steps)]
         data = _plain(
             {
                 "frame": self.frame,
                 "region": self.region,
                 "where_from": self.where_from,
-                "sha256": {name: sha256(self.folder / name) for name in COLLECTED if (self.folder / name).exists()},
+                "sha256": {name: sha256(self.folder / name) for name in collected if (self.folder / name).exists()},
                 "state": "collected",
                 "reason": "",
                 "prepared": None,

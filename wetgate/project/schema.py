@@ -13,6 +13,8 @@ from wetgate.errors import WetgateError
 
 SCHEMA_VERSION = 1
 RECIPES = ("color", "exemplar", "detail", "telecine", "damage", "steady")
+NEIGHBOURS = {"detail": 1, "telecine": 1, "damage": 2}
+"""Recipes whose models may look at frames before and after: so many to each side are collected with a pair."""
 ENCODINGS = ("display", "linear", "log")
 STATES = ("collected", "prepared", "accepted", "rejected")
 PREPARED_NAMES = ("prepared.exr", "reference.exr")
