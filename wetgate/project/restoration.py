@@ -78,6 +78,19 @@ class Restoration:
             if source not in data["sources"]:
                 data["sources"].append(source)
 
+    @property
+    def footage(self) -> list[dict[str, str]]:
+        """Scans without a reference that a recipe learns from by itself: "scan", a pattern, and "frames" of each."""
+        return [dict(one) for one in self._data["settings"].get("footage", [])]
+
+    def add_footage(self, scan: str, frames: str) -> None:
+        """Note frames of a scan, which are read from where they lie: ``scan`` a pattern, ``frames`` as 1001-1100."""
+        one = {"scan": scan, "frames": frames}
+        with self._changing() as data:
+            footage = data["settings"].setdefault("footage", [])
+            if one not in footage:
+                footage.append(one)
+
     @contextlib.contextmanager
     def add_pair(
         self, frame: int, region: Sequence[int] | None = None, where_from: Mapping[str, Any] | None = None
