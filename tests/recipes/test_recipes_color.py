@@ -18,9 +18,10 @@ from wetgate.images import read_image
 from wetgate.inference.session import Session
 from wetgate.onnx_model import local_paths_in, open_model, read_card
 from wetgate.project import open_restoration
-from wetgate.recipes import color
-from wetgate.recipes.color import Options, train
-from wetgate.training import loop
+from wetgate.recipes import work
+from wetgate.recipes.color import train
+from wetgate.recipes.options import Options
+from wetgate.training.context_task import ContextTask
 
 STEPS = 10
 
@@ -204,8 +205,8 @@ def at_step_3(status):
 @pytest.fixture
 def often(monkeypatch):
     """Commands are looked for, and states saved, at every step."""
-    monkeypatch.setattr(color, "STATUS_S", 0.0)
-    monkeypatch.setattr(color, "CHECKPOINT_S", 0.0)
+    monkeypatch.setattr(work, "STATUS_S", 0.0)
+    monkeypatch.setattr(work, "CHECKPOINT_S", 0.0)
 
 
 def test_a_stop_while_the_pairs_are_prepared_leaves_the_first_look(reel):
@@ -273,7 +274,7 @@ def test_a_pair_that_went_missing_cannot_be_resumed(reel, often):
 
 
 def test_a_step_that_is_not_a_number_is_said_and_does_not_stay(reel, monkeypatch):
-    honest, calls = loop._gradients, []
+    honest, calls = ContextTask.gradients, []
 
     def poisoned(*arguments):
         loss, gradients = honest(*arguments)
@@ -281,7 +282,7 @@ def test_a_step_that_is_not_a_number_is_said_and_does_not_stay(reel, monkeypatch
         poison = math.nan if len(calls) == 4 else 1.0
         return loss, {name: gradient * poison for name, gradient in gradients.items()}
 
-    monkeypatch.setattr(loop, "_gradients", poisoned)
+    monkeypatch.setattr(ContextTask, "gradients", poisoned)
     messages = []
     result, run = start(reel, lambda status: messages.append(status.get("message", "")))
     assert result["state"] == "finished"

@@ -14,8 +14,9 @@ from wetgate.images import write_image
 from wetgate.inference.curves import Curves
 from wetgate.inference.session import Session
 from wetgate.project import create_restoration
-from wetgate.recipes.color import Options, train
+from wetgate.recipes.color import train
 from wetgate.recipes.exposure import TooSlow, curves_of_pairs
+from wetgate.recipes.options import Options
 
 FRAMES = 30
 PAIRED = (4, 15, 26)

@@ -27,8 +27,8 @@ import cv2, numpy, onnx, torch, OpenImageIO  # what takes seconds to load; nothi
 for line in sys.stdin:
     child = os.fork()
     if child == 0:
-        from wetgate.recipes import color
-        color.CHECKPOINT_S, color.STATUS_S = 0.1, 0.05
+        from wetgate.recipes import work
+        work.CHECKPOINT_S, work.STATUS_S = 0.1, 0.05
         from wetgate.cli.main import main
         os._exit(main(json.loads(line)))
     print(child, flush=True)

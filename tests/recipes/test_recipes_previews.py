@@ -13,7 +13,8 @@ from reels import pair
 from wetgate.images import read_image, to_display, write_image
 from wetgate.inference.session import Session
 from wetgate.project import open_restoration
-from wetgate.recipes.color import Options, train
+from wetgate.recipes.color import train
+from wetgate.recipes.options import Options
 from wetgate.recipes.previews import MOST_PIXELS, Preview
 
 STEPS = 6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -12,7 +13,8 @@ from color_pictures import faded, smooth_picture
 
 from wetgate.training import loop
 from wetgate.training.closed_form import first_model
-from wetgate.training.loop import Job, State, checkpoint, from_checkpoint, train, validation, weights_of
+from wetgate.training.context_task import ContextTask, countable
+from wetgate.training.loop import State, checkpoint, from_checkpoint, train, weights_of
 from wetgate.training.samples import make_sample, rarity
 
 STEPS = 12
@@ -27,11 +29,13 @@ def pairs():
 
 
 @pytest.fixture(scope="module")
-def job() -> Job:
+def job() -> ContextTask:
     samples = pairs()
     model = first_model(samples[:2], "display", "grain")
     weights = rarity(samples)
-    return Job(0, model, samples[:2], weights[:2], samples[2:], [samples[2].weight], width=4, seed=5, device="cpu")
+    return ContextTask(
+        0, model, samples[:2], weights[:2], samples[2:], [samples[2].weight], width=4, seed=5, device="cpu"
+    )
 
 
 def run(job, steps=STEPS, state=None, after_step=lambda state, loss: None):
@@ -50,8 +54,8 @@ def undisturbed(job) -> State:
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(job, undisturbed):
     assert same(run(job), undisturbed)
-    assert not same(run(Job(**{**vars(job), "seed": 6})), undisturbed)
-    assert not same(run(Job(**{**vars(job), "index": 1})), undisturbed)
+    assert not same(run(replace(job, **{"seed": 6})), undisturbed)
+    assert not same(run(replace(job, **{"index": 1})), undisturbed)
 
 
 def test_it_learns_what_depends_on_the_surround():
@@ -63,10 +67,12 @@ def test_it_learns_what_depends_on_the_surround():
         reference = scan * np.clip(surround * 2, 0.3, 1)
         samples.append(make_sample(np.float32(scan), np.float32(reference), "display", number=number, frame=number))
     model, weights = first_model(samples[:2], "display", "grain"), rarity(samples)
-    job = Job(0, model, samples[:2], weights[:2], samples[2:], [samples[2].weight], width=8, seed=5, device="cpu")
+    job = ContextTask(
+        0, model, samples[:2], weights[:2], samples[2:], [samples[2].weight], width=8, seed=5, device="cpu"
+    )
     state = run(job, 100)
     nothing = State(weights={name: torch.zeros_like(value) for name, value in state.weights.items()})
-    assert validation(job, state) < 0.8 * validation(job, nothing)
+    assert job.validation(state.weights) < 0.8 * job.validation(nothing.weights)
 
 
 class Killed(Exception):
@@ -105,7 +111,7 @@ def test_a_checkpoint_runs_no_code(tmp_path):
 
 def poison(monkeypatch, at: int, *, loss_too: bool) -> None:
     """The gradients of step ``at`` are not numbers; the loss perhaps still is."""
-    honest, calls = loop._gradients, []
+    honest, calls = ContextTask.gradients, []
 
     def poisoned(*arguments):
         loss, gradients = honest(*arguments)
@@ -115,7 +121,7 @@ def poison(monkeypatch, at: int, *, loss_too: bool) -> None:
             loss = loss * math.nan if loss_too else loss
         return loss, gradients
 
-    monkeypatch.setattr(loop, "_gradients", poisoned)
+    monkeypatch.setattr(ContextTask, "gradients", poisoned)
 
 
 @pytest.mark.parametrize("loss_too", [True, False])
@@ -162,7 +168,7 @@ def test_poisoned_pictures_never_reach_the_weights(job):
     bad[10, 10] = math.nan
     poisoned = type(job.training[0])(**{**vars(job.training[0]), "scan": bad})
     losses = []
-    whole = Job(**{**vars(job), "training": [poisoned, job.training[1]]})
+    whole = replace(job, **{"training": [poisoned, job.training[1]]})
     state = run(whole, after_step=lambda state, loss: losses.append(loss))
     assert any(math.isnan(loss) for loss in losses)
     assert all(np.isfinite(value).all() for value in weights_of(state).values())
@@ -170,14 +176,14 @@ def test_poisoned_pictures_never_reach_the_weights(job):
 
 def test_where_luma_is_protected_only_the_rest_is_learnt(job):
     """Errors of luma alone give no gradient."""
-    error = loop.countable(torch.full((1, 3, 2, 2), -0.5), "luma")
+    error = countable(torch.full((1, 3, 2, 2), -0.5), "luma")
     assert error.abs().max() < 1e-6
-    assert loop.countable(torch.full((1, 3, 2, 2), -0.5), "grain").abs().max() > 0.4
+    assert countable(torch.full((1, 3, 2, 2), -0.5), "grain").abs().max() > 0.4
 
 
 def test_frames_of_one_pixel_train(job):
     grey = np.full((1, 1, 3), 0.4, np.float32)
     sample = make_sample(grey, grey + 0.2, "display", number=1, frame=1)
-    small = Job(**{**vars(job), "training": [sample], "training_weights": [sample.weight], "held_out": []})
+    small = replace(job, **{"training": [sample], "training_weights": [sample.weight], "held_out": []})
     assert run(small, 3).step == 3
-    assert validation(small, State()) is None
+    assert small.validation({}) is None

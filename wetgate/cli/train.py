@@ -13,6 +13,8 @@ from wetgate.cli.durations import seconds
 from wetgate.cli.progress import Progress
 from wetgate.errors import WetgateError
 from wetgate.project import Restoration, Run, open_restoration, start_detached
+from wetgate.recipes.catalogue import trainer
+from wetgate.recipes.options import Options
 
 HELP = "Train a model from the pairs; the first model.onnx is there after seconds and gets better."
 EPILOG = """Pairs that were only collected are prepared first. --time counts from the start, export and report included.
@@ -37,6 +39,20 @@ def add_arguments(parser: ArgumentParser) -> None:
         default="grain",
         help="what of the scan is kept: its grain and detail (default), its whole luma, or nothing",
     )
+    parser.add_argument(
+        "--grain",
+        choices=("keep", "match", "none"),
+        default="keep",
+        help="where detail is learnt: keep the scan's grain (default), match the reference's, or take grain out",
+    )
+    parser.add_argument(
+        "--radius",
+        type=int,
+        choices=(0, 1, 2),
+        default=None,
+        metavar="R",
+        help="frames before and after that the model looks at, 0 to 2 (default: as the recipe finds best)",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of all random numbers (default: 0)")
     parser.add_argument(
         "--steady",
@@ -51,11 +67,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> dict[str, Any]:
     started = time.monotonic()
     restoration = open_restoration(arguments.folder)
-    if restoration.recipe != "color":
-        raise WetgateError(
-            f"{restoration.folder} is for the recipe '{restoration.recipe}', which cannot be trained yet: "
-            "only `color` can."
-        )
+    trainer(restoration)
     if arguments.resume:
         work = restoration.latest_run()
         if work is None:
@@ -78,11 +90,12 @@ def run(arguments: Namespace) -> dict[str, Any]:
 
 def _train(restoration: Restoration, work: Run, started: float, *, quiet: bool) -> dict[str, Any]:
     """Train ``work`` in this process; Ctrl-C and SIGTERM keep what there is."""
-    from wetgate.recipes import color
-
+    train = trainer(restoration)
     settings = work.settings
-    options = color.Options(
+    options = Options(
         protect=settings["protect"],
+        grain=settings.get("grain", "keep"),
+        radius=settings.get("radius"),
         seconds=settings["time_s"],
         steps=settings["steps"],
         device=settings["device"],
@@ -100,7 +113,7 @@ def _train(restoration: Restoration, work: Run, started: float, *, quiet: bool) 
             progress.update(round(min(time.monotonic() - started, total or 1e9), 1), _note(status))
 
         try:
-            return {"folder": str(work.folder), **color.train(restoration, work, options, started, follow)}
+            return {"folder": str(work.folder), **train(restoration, work, options, started, follow)}
         except (WetgateError, ImportError) as error:
             with contextlib.suppress(WetgateError):
                 work.write_status({"state": "failed", "message": str(error)})
@@ -118,9 +131,12 @@ def describe(result: dict[str, Any]) -> str:
         )
     if result["state"] == "stopped":
         return f"Stopped. The model so far: {result['model'] or 'none yet'}\nGo on with --resume."
-    lines = [f"Trained on {result['pairs']} pairs, {result['steps']} steps, in {result['seconds']:.0f} s."]
-    held_out = result["held_out"]
-    if held_out:
+    if "summary" in result:
+        lines = [result["summary"]]
+    else:
+        lines = [f"Trained on {result['pairs']} pairs, {result['steps']} steps, in {result['seconds']:.0f} s."]
+    held_out = result.get("held_out")
+    if held_out and "delta_e" in held_out.get("restored", {}) and "summary" not in result:
         before, after = held_out["scan"], held_out["restored"]
         lines.append(
             f"On pairs it had not seen: colour difference {before['delta_e']:.1f} before, {after['delta_e']:.1f} after."
@@ -134,6 +150,8 @@ def _settings(arguments: Namespace, restoration: Restoration) -> dict[str, Any]:
         "recipe": restoration.recipe,
         "encoding": restoration.encoding,
         "protect": arguments.protect,
+        "grain": arguments.grain,
+        "radius": arguments.radius,
         "time_s": seconds,
         "steps": arguments.steps,
         "device": arguments.device,

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from wetgate.training.color_model import ColorModel, fit_and_kernels, mix, second_opinion
+from wetgate.training.context_task import ContextTask, countable, middle
 from wetgate.training.density import to_values
-from wetgate.training.loop import Job, countable, middle
 from wetgate.training.torch_operations import Torch, tensor
 
 Mixture = Callable[[float], Tensor]
@@ -33,7 +33,7 @@ def context_mixture(half: Tensor, model: ColorModel) -> Mixture:
 
 
 def held_out_errors(
-    job: Job, model: ColorModel, mixture_of: Callable[[Tensor, ColorModel], Mixture], shares: Sequence[float]
+    job: ContextTask, model: ColorModel, mixture_of: Callable[[Tensor, ColorModel], Mixture], shares: Sequence[float]
 ) -> list[float]:
     """Weighted mean squared display error on the middle of the job's held-out samples, for each share."""
     totals = np.zeros(len(shares))

@@ -25,8 +25,8 @@ def export(path: Path, forward: Callable[[Any, Any], Any], card: ModelCard, *, h
 
     Args:
         path: the model file.
-        forward: the model, from frames [N, 3, H, W] to restored frames of the same shape, or to a tuple of these and
-            perhaps coverage [N, 1, H, W].
+        forward: the model, from frames [N, 3*(2r+1), H, W], r being ``card.radius``, to restored frames [N, 3, H, W], or
+            to a tuple of these and perhaps coverage [N, 1, H, W].
         card: what the file says about itself; halo and multiple are filled in here.
         half: whether the network's convolutions compute in 16 bit; frames stay float32.
 
@@ -52,7 +52,7 @@ def model_bytes(forward: Callable[[Any, Any], Any], card: ModelCard, *, half: bo
     graph = helper.make_graph(
         ops.nodes,
         "wetgate",
-        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["N", 3, "H", "W"])],
+        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["N", 3 * (2 * card.radius + 1), "H", "W"])],
         outputs,
         ops.initializers,
     )
