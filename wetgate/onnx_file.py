@@ -36,9 +36,10 @@ class Tensor:
 
 @dataclass
 class Description:
-    """What a file says about itself."""
+    """What a file says about itself. ``defaulted`` are inputs that may be left out: the file has a value for them."""
 
     inputs: list[Tensor] = field(default_factory=list)
+    defaulted: list[Tensor] = field(default_factory=list)
     outputs: list[Tensor] = field(default_factory=list)
     metadata: dict[str, str] = field(default_factory=dict)
     producer: str = ""
@@ -160,6 +161,7 @@ class _Reader:
                 self.function(_message(value))
         if not graphs or not found.node_count or not found.outputs:
             raise MalformedFile("it holds no graph")
+        found.defaulted = [tensor for tensor in found.inputs if tensor.name in self.initialised]
         found.inputs = [tensor for tensor in found.inputs if tensor.name not in self.initialised]
         found.foreign_operators = sorted(
             f"{domain}.{name}" for domain, name in self.used - self.functions if domain not in STANDARD_DOMAINS

@@ -5,6 +5,10 @@ float32 ``[N, 3, H, W]``. Optional output ``coverage``: float32 ``[N, 1, H, W]``
 pairs) to 1. Any N, H, W >= 1; the graph pads and crops inside. Encodings and their inverses live inside
 the graph; values outside 0-1 go through unclamped.
 
+Optional input ``damage``: float32 ``[N, 1, H, W]``, above 0.5 where the middle frame is to be repaired, and nowhere
+else; negative everywhere: the model finds that by itself. It has -1 as its default in the file, so whoever knows
+nothing of it feeds ``frames`` alone.
+
 What else a user of the file must know stands in its ``metadata_props`` under ``wetgate.*``: see
 :class:`ModelCard`. No torch, no onnx package: a farm node reads cards with the standard library.
 """
@@ -26,7 +30,7 @@ from wetgate.onnx_file import Description, MalformedFile, Tensor, describe, skim
 from wetgate.records.canonical import canonical_json, record_hash
 
 CONTRACT_VERSION = 1
-INPUT, OUTPUT, COVERAGE = "frames", "restored", "coverage"
+INPUT, DAMAGE, OUTPUT, COVERAGE = "frames", "damage", "restored", "coverage"
 ENCODINGS = ("display", "linear", "log")
 WHOLE_FRAME = "frame"
 MAX_BYTES = 2**31 - 1
@@ -165,6 +169,7 @@ class ModelFile:
         card: what it says about itself.
         input: name of the input.
         outputs: names of the restored frame and, where there is one, the coverage.
+        takes_damage: whether it can be told where to repair.
     """
 
     path: Path
@@ -173,6 +178,7 @@ class ModelFile:
     card: ModelCard
     input: str
     outputs: tuple[str, ...]
+    takes_damage: bool = False
 
 
 def open_model(path: str | os.PathLike[str]) -> ModelFile:
@@ -193,9 +199,11 @@ def open_model(path: str | os.PathLike[str]) -> ModelFile:
     try:
         card = _card(description)
         outputs = _check_interface(card, description)
+        takes_damage = not card.foreign and _takes_damage(description)
     except WetgateError as error:
         raise WetgateError(f"{path} cannot be used. {error}") from error
-    return ModelFile(path, data, hashlib.sha256(data).hexdigest(), card, description.inputs[0].name, outputs)
+    sha256 = hashlib.sha256(data).hexdigest()
+    return ModelFile(path, data, sha256, card, description.inputs[0].name, outputs, takes_damage)
 
 
 def read_card(path: str | os.PathLike[str]) -> ModelCard:
@@ -281,6 +289,13 @@ def _check_interface(card: ModelCard, description: Description) -> tuple[str, ..
     for tensor, expected in zip(outputs, (3, 1), strict=False):
         _check_picture(tensor, expected, stated=not card.foreign)
     return tuple(tensor.name for tensor in outputs)
+
+
+def _takes_damage(description: Description) -> bool:
+    found = [tensor for tensor in description.defaulted if tensor.name == DAMAGE]
+    for tensor in found:
+        _check_picture(tensor, 1, stated=True)
+    return bool(found)
 
 
 def _check_picture(tensor: Tensor, channels: int, *, stated: bool) -> None:

@@ -68,7 +68,12 @@ class Restored:
 
 
 def restore_frame(
-    window: Sequence[Frame], weights: Array | None, restorer: Restorer, name: str, stop: Stop | None = None
+    window: Sequence[Frame],
+    weights: Array | None,
+    restorer: Restorer,
+    name: str,
+    stop: Stop | None = None,
+    damage: Array | None = None,
 ) -> Restored:
     """Restore the middle frame of ``window``.
 
@@ -78,6 +83,8 @@ def restore_frame(
         restorer: runs the model.
         name: of the frame, for errors.
         stop: ends the computation from another thread.
+        damage: float32 [H, W] as :func:`wetgate.inference.pixels.matte` gives it: what to repair, for a model that
+            can be told; None: it finds that itself.
 
     Raises:
         Stopped: ``stop`` was requested.
@@ -85,7 +92,7 @@ def restore_frame(
     """
     middle = window[len(window) // 2]
     scan, mono = middle.image.pixels, middle.image.mono
-    pixels, coverage, effort = restorer.restore([frame.clean for frame in window], stop)
+    pixels, coverage, effort = restorer.restore([frame.clean for frame in window], stop, damage)
     colour = colourfulness(pixels) if mono else 0.0
     unusable = compose(scan, pixels, bad=middle.bad, weights=weights, mono=mono)
     if unusable * 3 == scan.size:

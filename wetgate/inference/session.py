@@ -15,7 +15,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from wetgate.errors import WetgateError
-from wetgate.onnx_model import ModelCard, open_model
+from wetgate.onnx_model import DAMAGE, ModelCard, open_model
 
 DEVICES = ("auto", "cpu", "cuda")
 CPU_BUDGET = 384 << 20
@@ -64,6 +64,7 @@ class Session:
         card: the model's :class:`~wetgate.onnx_model.ModelCard`.
         model_sha256: hash of the file.
         device: "cpu" or "cuda": where the model really runs.
+        takes_damage: whether it can be told where to repair.
 
     Raises:
         WetgateError: the file fails a check, onnxruntime cannot load it, or CUDA was asked for and
@@ -73,6 +74,7 @@ class Session:
     card: ModelCard
     model_sha256: str
     device: str
+    takes_damage: bool
 
     def __init__(self, path: str | os.PathLike[str], device: str = "auto") -> None:
         if device not in DEVICES:
@@ -80,6 +82,7 @@ class Session:
         model = open_model(path)
         self.card, self.model_sha256 = model.card, model.sha256
         self._path, self._input, self._outputs = model.path, model.input, model.outputs
+        self.takes_damage = model.takes_damage
         bounded = self.card.halo is not None
         wanted = ("cuda", "cpu") if device == "auto" else (device,)
         for name in wanted:
@@ -98,12 +101,14 @@ class Session:
             "Install the GPU version and an NVIDIA driver, or choose --device cpu."
         )
 
-    def run(self, frames: Array, stop: Stop | None = None) -> tuple[Array, Array | None]:
+    def run(self, frames: Array, stop: Stop | None = None, damage: Array | None = None) -> tuple[Array, Array | None]:
         """Restore a batch of windows.
 
         Args:
             frames: float32 [N, 3*(2r+1), H, W], oldest frame first, in the card's encoding, finite.
             stop: ends the computation from another thread.
+            damage: float32 [N, 1, H, W], above 0.5 where to repair and nowhere else; None: the model finds it. Only
+                for a model that takes it.
 
         Returns:
             restored float32 [N, 3, H, W], and coverage float32 [N, 1, H, W] or None.
@@ -117,6 +122,9 @@ class Session:
         self._check(frames)
         batch, _, height, width = frames.shape
         feed = {self._input: np.ascontiguousarray(frames)}
+        if damage is not None:
+            self._check_damage(damage, (batch, 1, height, width))
+            feed[DAMAGE] = np.ascontiguousarray(damage)
         with self._explained(width, height, stop):
             outputs = self._session.run(list(self._outputs), feed, stop.options if stop else None)
         for name, array, depth in zip(self._outputs, outputs, (3, 1), strict=False):
@@ -127,7 +135,14 @@ class Session:
                 )
         return outputs[0], outputs[1] if len(outputs) > 1 else None
 
-    def run_into(self, frames: Array, restored: Array, coverage: Array | None, stop: Stop | None = None) -> None:
+    def run_into(
+        self,
+        frames: Array,
+        restored: Array,
+        coverage: Array | None,
+        stop: Stop | None = None,
+        damage: Array | None = None,
+    ) -> None:
         """Restore one window into memory of the caller's, without copies on the CPU.
 
         Args:
@@ -135,6 +150,7 @@ class Session:
             restored: float32 [3, H, W], contiguous; filled.
             coverage: float32 [H, W], contiguous; filled. None where the model gives none, or where it is not wanted.
             stop: ends the computation from another thread.
+            damage: float32 [H, W], contiguous, or None; as for :meth:`run`.
 
         Raises:
             Stopped: ``stop`` was requested.
@@ -153,6 +169,11 @@ class Session:
             return
         binding = self._session.io_binding()
         binding.bind_input(self._input, "cpu", 0, np.float32, frames.shape, frames.ctypes.data)
+        if damage is not None:
+            self._check_damage(damage, (height, width))
+            if not damage.flags.c_contiguous:
+                raise ValueError("the damage mask must be contiguous")
+            binding.bind_input(DAMAGE, "cpu", 0, np.float32, [1, 1, height, width], damage.ctypes.data)
         for name, (array, depth) in zip(self._outputs, outputs, strict=False):
             binding.bind_output(name, "cpu", 0, np.float32, [1, depth, height, width], array.ctypes.data)
         with self._explained(width, height, stop):
@@ -167,6 +188,10 @@ class Session:
         channels = 3 * (2 * self.card.radius + 1)
         if frames.dtype != np.float32 or frames.ndim != 4 or frames.shape[1] != channels or 0 in frames.shape:
             raise ValueError(f"frames must be float32 [N, {channels}, H, W], not {frames.dtype} {list(frames.shape)}")
+
+    def _check_damage(self, damage: Array, shape: tuple[int, ...]) -> None:
+        if not self.takes_damage or damage.dtype != np.float32 or damage.shape != shape:
+            raise ValueError(f"a damage mask must be float32 {list(shape)}, for a model that takes one")
 
     @contextlib.contextmanager
     def _explained(self, width: int, height: int, stop: Stop | None) -> Iterator[None]:

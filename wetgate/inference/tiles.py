@@ -94,12 +94,16 @@ class Restorer:
         self._fixed = tile is not None
         self._spare = _Spare()
 
-    def restore(self, window: Sequence[Array], stop: Stop | None = None) -> tuple[Array, Array | None, Effort]:
+    def restore(
+        self, window: Sequence[Array], stop: Stop | None = None, damage: Array | None = None
+    ) -> tuple[Array, Array | None, Effort]:
         """Restore the middle frame of ``window``.
 
         Args:
             window: 2r+1 frames float32 [H, W, 3], oldest first, all of one size, finite.
             stop: ends the computation from another thread.
+            damage: float32 [H, W], above 0.5 where to repair and nowhere else; None: the model finds it. Only for a
+                model that takes it.
 
         Returns:
             restored float32 [H, W, 3], coverage float32 [H, W] or None, and what it took.
@@ -113,11 +117,16 @@ class Restorer:
         restored = np.empty((height, width, 3), np.float32)
         coverage = np.empty((height, width), np.float32) if self.session.gives_coverage else None
         planes = [frame.transpose(2, 0, 1) for frame in window]
-        effort = self.restore_into(planes, restored.transpose(2, 0, 1), coverage, stop)
+        effort = self.restore_into(planes, restored.transpose(2, 0, 1), coverage, stop, damage)
         return restored, coverage, effort
 
     def restore_into(
-        self, window: Sequence[Array], restored: Array, coverage: Array | None, stop: Stop | None = None
+        self,
+        window: Sequence[Array],
+        restored: Array,
+        coverage: Array | None,
+        stop: Stop | None = None,
+        damage: Array | None = None,
     ) -> Effort:
         """Restore the middle frame of a window of planes, in place.
 
@@ -127,6 +136,7 @@ class Restorer:
             restored: float32 [3, H, W]; filled.
             coverage: float32 [H, W] to be filled, or None where it is not wanted or the model gives none.
             stop: ends the computation from another thread.
+            damage: as for :meth:`restore`.
 
         Returns:
             what it took.
@@ -137,13 +147,20 @@ class Restorer:
         """
         while True:
             try:
-                return self._in_tiles(window, restored, coverage, stop)
+                return self._in_tiles(window, restored, coverage, stop, damage)
             except OutOfMemory:
                 if self._fixed or self.session.card.halo is None or self._side <= SMALLEST_SIDE:
                     raise
                 self._side = self._side * 2 // 3
 
-    def _in_tiles(self, window: Sequence[Array], restored: Array, coverage: Array | None, stop: Stop | None) -> Effort:
+    def _in_tiles(
+        self,
+        window: Sequence[Array],
+        restored: Array,
+        coverage: Array | None,
+        stop: Stop | None,
+        damage: Array | None,
+    ) -> Effort:
         height, width = restored.shape[1:]
         effort = Effort()
         for rows, columns in self._grid(height, width):
@@ -157,7 +174,8 @@ class Restorer:
             size = frames.shape[1:]
             whole = [self._spare.tile_for(target, size) for target in targets]
             started = time.perf_counter()
-            self.session.run_into(frames, whole[0], whole[1] if coverage is not None else None, stop)
+            marked = None if damage is None else np.ascontiguousarray(damage[rows.read, columns.read])
+            self.session.run_into(frames, whole[0], whole[1] if coverage is not None else None, stop, marked)
             effort.model_s += time.perf_counter() - started
             for target, tile in zip(targets, whole, strict=True):
                 if tile is not target:
