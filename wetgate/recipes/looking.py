@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,88 @@ def strip(path: Path, sample: Sample, model: ColorModel) -> None:
     write_image(path, np.clip(np.hstack([to_display(picture, model.encoding) for picture in pictures]), 0, 1))
 
 
+@dataclass(frozen=True)
+class Shown:
+    """A pair, or a window of it, as each method restores it.
+
+    Attributes:
+        frame: of the scan.
+        held_out: whether no method had seen it.
+        answers: display values [H, W, 3] by method; the scan first, the restored picture last.
+        reference: display values [H, W, 3].
+    """
+
+    frame: int
+    held_out: bool
+    answers: dict[str, Array]
+    reference: Array
+
+
+def write_recipe_report(
+    restoration: Restoration,
+    run: Run,
+    shown: Sequence[Shown],
+    *,
+    facts: dict[str, str],
+    chosen: dict[str, Any],
+    seconds: float,
+    note: str = "",
+    headline: Callable[[Sequence[Row]], str] | None = None,
+    tables: Sequence[Table] = (),
+) -> dict[str, dict[str, float]]:
+    """Write the run's report.html.
+
+    Args:
+        restoration: for the record of its pairs.
+        run: whose report; its settings name the pairs that were held out.
+        shown: at most :data:`SHOWN` are drawn; all held-out ones are measured.
+        facts: what else stands at the head, by name.
+        chosen: what evidence chose, to be shown with the settings.
+        seconds: what the training took.
+        note: under the table of held-out pairs.
+        headline: the first sentence, from the rows of that table; colour and decibels by default.
+        tables: more of them.
+
+    Returns:
+        Each method's mean measures on the held-out ones; empty where there are none.
+    """
+    unseen = [one for one in shown if one.held_out]
+    found: dict[str, list[Measures]] = {}
+    for one in unseen:
+        for name, answer in one.answers.items():
+            found.setdefault(name, []).append(measure(answer, one.reference))
+    pictures = []
+    for one in shown[:SHOWN]:
+        use = "held out" if one.held_out else "trained on"
+        scan, *_, restored = one.answers.values()
+        pictures.append(Picture(f"frame {one.frame}, {use}", scan, restored, one.reference))
+    rows = [Row(name, summarise(measures)) for name, measures in found.items()]
+    held_out = set(run.settings.get("held_out") or ())
+    trained = len(restoration.pairs({"accepted"})) - len(held_out)
+    own = [Table(f"Held-out pairs ({len(unseen)})", rows, note)] if rows else []
+    write_report(
+        run.report,
+        Report(
+            title=f"{restoration.folder.name}, run {run.number:03d}",
+            headline=(headline or _headline)(rows),
+            facts={
+                "recipe": restoration.recipe,
+                "encoding": restoration.encoding,
+                **facts,
+                "pairs": f"{trained} trained on",
+                "time": f"{seconds:.0f} s",
+            },
+            pictures=pictures,
+            tables=[*own, *tables],
+            plots=plots_of(run.events()[0]),
+            limits=limits_of_pairs(held_out=len(unseen), trained=trained),
+            pairs=[_line(pair, held_out) for pair in restoration.pairs()],
+            settings={**run.settings, **chosen},
+        ),
+    )
+    return {row.name: _plain(row.measures) for row in rows}
+
+
 def held_out_report(
     restoration: Restoration,
     run: Run,
@@ -56,7 +139,7 @@ def held_out_report(
     chosen: dict[str, Any],
     seconds: float,
 ) -> dict[str, dict[str, float]]:
-    """Write the run's report.html; return each method's mean measures on the held-out windows.
+    """Write the report of a colour model; return each method's mean measures on the held-out windows.
 
     Args:
         restoration: for the record of its pairs.
@@ -69,47 +152,29 @@ def held_out_report(
     """
     unseen = [(sample, one) for samples, one in judged for sample in samples]
     shown = unseen[:SHOWN] or [(sample, model) for sample in seen[:SHOWN]]
-    use = "held out" if unseen else "trained on"
     methods = {
         "scan": lambda pixels, one: pixels,
         "closed-form fit": lambda pixels, one: restore(pixels, one.with_(kernels=None, context={})),
         "fit and kernels": lambda pixels, one: restore(pixels, one.with_(context={})),
         "restored": restore,
     }
-    found: dict[str, list[Measures]] = {name: [] for name in methods}
-    pictures = []
-    for sample, one in shown:
-        answers = {name: to_display(method(sample.scan_window, one), one.encoding) for name, method in methods.items()}
-        reference = to_display(sample.reference_window, one.encoding)
-        for name, answer in answers.items():
-            if unseen:
-                found[name].append(measure(answer, reference))
-        pictures.append(Picture(f"frame {sample.frame}, {use}", answers["scan"], answers["restored"], reference))
-    rows = [Row(name, summarise(measures)) for name, measures in found.items() if measures]
-    held_out = set(run.settings.get("held_out") or ())
-    trained = len(restoration.pairs({"accepted"})) - len(held_out)
-    tables = [Table(f"Held-out pairs ({len(shown)})", rows, "On a window of up to 512 pixels of each.")] if rows else []
-    write_report(
-        run.report,
-        Report(
-            title=f"{restoration.folder.name}, run {run.number:03d}",
-            headline=_headline(rows),
-            facts={
-                "recipe": restoration.recipe,
-                "encoding": restoration.encoding,
-                "protects": model.protect,
-                "pairs": f"{trained} trained on",
-                "time": f"{seconds:.0f} s",
-            },
-            pictures=pictures,
-            tables=tables,
-            plots=plots_of(run.events()[0]),
-            limits=limits_of_pairs(held_out=len(unseen), trained=trained),
-            pairs=[_line(pair, held_out) for pair in restoration.pairs()],
-            settings={**run.settings, **chosen},
-        ),
+    return write_recipe_report(
+        restoration,
+        run,
+        [
+            Shown(
+                sample.frame,
+                bool(unseen),
+                {name: to_display(method(sample.scan_window, one), one.encoding) for name, method in methods.items()},
+                to_display(sample.reference_window, one.encoding),
+            )
+            for sample, one in shown
+        ],
+        facts={"protects": model.protect},
+        chosen=chosen,
+        seconds=seconds,
+        note="On a window of up to 512 pixels of each.",
     )
-    return {row.name: _plain(row.measures) for row in rows}
 
 
 def _headline(rows: Sequence[Row]) -> str:

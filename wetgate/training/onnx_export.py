@@ -25,8 +25,8 @@ def export(path: Path, forward: Callable[[Any, Any], Any], card: ModelCard, *, h
 
     Args:
         path: the model file.
-        forward: the model, from frames [N, 3*(2r+1), H, W], r being ``card.radius``, to restored frames [N, 3, H, W], or
-            to a tuple of these and perhaps coverage [N, 1, H, W].
+        forward: the model, from frames [N, 3*(2r+1), H, W], r being ``card.radius``, to restored frames [N, 3, H, W],
+            or to a tuple of these and perhaps coverage [N, 1, H, W].
         card: what the file says about itself; halo and multiple are filled in here.
         half: whether the network's convolutions compute in 16 bit; frames stay float32.
 
