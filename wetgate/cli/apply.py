@@ -1,4 +1,4 @@
-"""`wetgate apply`: run a model over a sequence or a video."""
+"""`wetgate apply`: run models over a sequence or a video."""
 
 from __future__ import annotations
 
@@ -10,32 +10,52 @@ from typing import Any
 from wetgate.cli.progress import Progress
 from wetgate.errors import WetgateError
 from wetgate.images import Source, open_sink, open_source, parse_frames
+from wetgate.inference.chains import Stage
 from wetgate.inference.curves import Curves, kept
 from wetgate.inference.sequences import apply, chosen
 from wetgate.inference.session import DEVICES, Session
 from wetgate.project import open_restoration
 from wetgate.records import receipts
 
-HELP = "Run a model over a sequence or a video. Interrupted or killed, the same command goes on where it was."
+HELP = "Run models over a sequence or a video. Interrupted or killed, the same command goes on where it was."
 EPILOG = """A PATTERN is a folder, a sequence such as shot.####.dpx or shot.%04d.dpx, one picture, or a video.
 OUTPUT is a folder (names and format as the scan's), a pattern, or a video, which is made in one go.
 Pixels outside the mask are the scan's own, bit for bit. Each frame gets a receipt in OUTPUT/.wetgate.
+Several models work one after another on each frame, as float pictures, with nothing written in between.
 
-example:
-  wetgate apply reel3.wetgate scans/shot.####.dpx restored/ --frames 1001-1100 --change-map changes/"""
+examples:
+  wetgate apply reel3.wetgate scans/shot.####.dpx restored/ --frames 1001-1100 --change-map changes/
+  wetgate apply dust.wetgate scans/shot.####.dpx restored/ --then sharper.wetgate --then colour.onnx"""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="an ONNX file, or a restoration folder (its newest model)")
     parser.add_argument("scan", metavar="SCAN_PATTERN", help="the pictures to restore")
     parser.add_argument("output", metavar="OUTPUT", help="where the restored pictures go")
-    parser.add_argument("--frames", metavar="FRAMES", help="which frames (default: all)")
+    parser.add_argument(
+        "--then",
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="a model for what the one before has made; may be given several times",
+    )
+    parser.add_argument(
+        "--frames",
+        metavar="FRAMES",
+        help="which frames (default: all); models that look at frames before and after read those as well",
+    )
     parser.add_argument("--mask", metavar="PATTERN", help="restore only where these pictures, or this one, are white")
+    parser.add_argument(
+        "--damage",
+        metavar="PATTERN",
+        help="repair exactly where these masks are white, and nowhere else (as `wetgate detect` writes them; edit them "
+        "before)",
+    )
     parser.add_argument(
         "--steady",
         action=BooleanOptionalAction,
         help="take flicker out first: the exposure of the whole scan is measured once, then each frame is steadied "
-        "before the model sees it; real changes of light stay (default: as the model was trained)",
+        "before the model sees it; real changes of light stay (default: before the first model that was trained so)",
     )
     parser.add_argument("--change-map", metavar="DIR", help="also write what was changed: pictures and figures")
     parser.add_argument("--device", choices=DEVICES, default="auto", help="where to compute (default: auto)")
@@ -50,35 +70,43 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> dict[str, Any]:
-    model = _model(Path(arguments.model))
-    session = Session(model, arguments.device)
+    models = [_model(Path(name)) for name in (arguments.model, *arguments.then)]
+    sessions = [Session(model, arguments.device, 1 / len(models)) for model in models]
     with contextlib.ExitStack() as opened:
         source = opened.enter_context(open_source(arguments.scan))
         mask = opened.enter_context(open_source(arguments.mask)) if arguments.mask is not None else None
+        damage = opened.enter_context(open_source(arguments.damage)) if arguments.damage is not None else None
         frames = chosen(source, parse_frames(arguments.frames) if arguments.frames is not None else None)
         sink = open_sink(arguments.output, source)
-        steady = session.card.steady if arguments.steady is None else arguments.steady
-        curves = _curves(source, session.card.encoding, sink.path(frames[0]), arguments) if steady else None
+        first, *then = _stages(sessions, source, damage, sink.path(frames[0]), arguments)
         progress = opened.enter_context(Progress(len(frames), "frames", quiet=arguments.json))
         result = apply(
-            session,
+            first.session,
             source,
             sink,
+            then=then,
             frames=frames,
             mask=mask,
-            curves=curves,
+            damage=first.damage,
+            curves=first.curves,
             change_map=Path(arguments.change_map) if arguments.change_map is not None else None,
             tile=arguments.tile,
             progress=progress.update,
         )
-    return {"model": str(model), "model_sha256": session.model_sha256, "recipe": session.card.recipe, **result}
+    used = [
+        {"model": str(model), "model_sha256": session.model_sha256, "recipe": session.card.recipe}
+        for model, session in zip(models, sessions, strict=True)
+    ]
+    return {**used[0], **({"then": used[1:]} if then else {}), **result}
 
 
 def describe(result: dict[str, Any]) -> str:
     made = f"Restored {result['restored']} frames"
     if result["kept"]:
         made += f" ({result['kept']} were done already)"
-    lines = [f"{made} into {result['output']}, on {result['device']}."]
+    recipes = [one["recipe"] or Path(one["model"]).name for one in (result, *result.get("then", []))]
+    by = f" with {', then '.join(recipes)}" if len(recipes) > 1 else ""
+    lines = [f"{made} into {result['output']}{by}, on {result['device']}."]
     if result["steadied"]:
         steadied = result["steadied"]
         lines.append(f"Steadied before: {steadied['frames']} frames, by at most {steadied['largest']:.3f} density.")
@@ -92,6 +120,21 @@ def describe(result: dict[str, Any]) -> str:
         least = min(coverage, key=coverage.__getitem__)
         lines.append(f"Least like the training pairs: frame {least} (coverage {coverage[least]:.0%}).")
     return "\n".join([*lines, *result["notes"]])
+
+
+def _stages(
+    sessions: list[Session], source: Source, damage: Source | None, output: Path, arguments: Namespace
+) -> list[Stage]:
+    """The models with what goes with each: flicker is taken out once, and one of them is told what to repair."""
+    trained_steady = [index for index, session in enumerate(sessions) if session.card.steady]
+    steadied = {None: trained_steady[:1], True: [0], False: []}[arguments.steady]
+    repairs = [index for index, session in enumerate(sessions) if session.takes_damage]
+    told = (repairs or [0])[0] if damage is not None else None
+    stages = []
+    for index, session in enumerate(sessions):
+        curves = _curves(source, session.card.encoding, output, arguments) if index in steadied else None
+        stages.append(Stage(session, curves, damage if index == told else None))
+    return stages
 
 
 def _curves(source: Source, encoding: str, output: Path, arguments: Namespace) -> Curves:

@@ -20,6 +20,7 @@ from wetgate.inference.session import Stop
 from wetgate.inference.tiles import Effort, Restorer
 from wetgate.onnx_model import ModelCard
 from wetgate.records.canonical import record_hash
+from wetgate.records.shot_record import INFERRED
 
 SOFTWARE = f"wetgate {__version__}"
 
@@ -123,3 +124,19 @@ def marks(
         "wetgate:source_sha256": source_sha256,
         "wetgate:exposure_curve": None if curve is None else json.dumps(curve),
     }
+
+
+def joined(marks_of_each: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What a frame says that several models made one after another: theirs in their order, joined where they differ.
+
+    What one of them inferred is inferred.
+    """
+    said: dict[str, Any] = {}
+    for name in marks_of_each[0]:
+        values = [marks[name] for marks in marks_of_each if marks[name] is not None]
+        if name == "wetgate:digital_source_type":
+            values = [value for value in values if value == INFERRED] or values
+        if name != "wetgate:model_sha256":
+            values = list(dict.fromkeys(values))
+        said[name] = ", ".join(values) if len(values) > 1 else next(iter(values), None)
+    return said

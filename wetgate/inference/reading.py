@@ -28,27 +28,31 @@ class Unreadable(WetgateError):
 class Masks:
     """Weights per frame from a source of masks; a source of one picture serves every frame.
 
+    Frames before and after those of ``frames``, which a chain of models may need, can do without: they have none then.
+
     Raises:
         WetgateError: a frame of ``frames`` has no mask.
     """
 
     def __init__(self, source: Source, frames: Sequence[int], size: tuple[int, int]) -> None:
-        self._source, self._size = source, size
+        self._source, self._size, self._present = source, size, frozenset(source.frames)
         self._one_for_all = not source.is_video and len(source.frames) == 1
-        missing = [] if self._one_for_all else sorted(set(frames) - set(source.frames))
+        missing = [] if self._one_for_all else sorted(set(frames) - self._present)
         if missing:
             raise WetgateError(f"The mask {source.name} has no frame {missing[0]}; every frame needs its mask.")
 
-    def path(self, frame: int) -> Path:
+    def path(self, frame: int) -> Path | None:
         """The file of the mask for ``frame``."""
-        return self._source.path(self._number(frame))
+        return None if (number := self._number(frame)) is None else self._source.path(number)
 
-    def weights(self, frame: int) -> Array:
+    def weights(self, frame: int) -> Array | None:
         """See :func:`wetgate.inference.pixels.matte`."""
-        return matte(self._source.read(self._number(frame)), self._size)
+        return None if (number := self._number(frame)) is None else matte(self._source.read(number), self._size)
 
-    def _number(self, frame: int) -> int:
-        return self._source.frames[0] if self._one_for_all else frame
+    def _number(self, frame: int) -> int | None:
+        if self._one_for_all:
+            return self._source.frames[0]
+        return frame if frame in self._present else None
 
 
 class Hashes:
@@ -67,6 +71,10 @@ class Hashes:
             self._known[path] = file_hash(path)
         return self._known[path]
 
+    def of_any(self, path: Path | None) -> str | None:
+        """Likewise; None where there is no file."""
+        return None if path is None else self.of(path)
+
 
 class WindowReader:
     """Reads windows in order, decoding up to ``ahead`` windows before they are asked for.
@@ -75,6 +83,7 @@ class WindowReader:
         source: where the frames are.
         windows: frame numbers of each window, in ascending order of their middle frames.
         masks: masks of the middle frames, or None.
+        damage: masks of what is to be repaired in them, or None.
         curves: exposure curves that steady each frame, or None.
         hashes: filled with the hash of each file that is read, while it is in memory anyway.
         ahead: windows to decode ahead; as many threads read (a video is read by one).
@@ -85,15 +94,16 @@ class WindowReader:
         source: Source,
         windows: Sequence[tuple[int, ...]],
         masks: Masks | None,
+        damage: Masks | None,
         curves: Curves | None,
         hashes: Hashes,
         ahead: int,
     ) -> None:
-        self._source, self._windows, self._masks, self._hashes, self._ahead = source, windows, masks, hashes, ahead
-        self._curves = curves
+        self._source, self._windows, self._curves, self._hashes, self._ahead = source, windows, curves, hashes, ahead
+        self._masks = [masks, damage]
         self._pool = ThreadPoolExecutor(1 if source.is_video else ahead, "wetgate-read")
         self._frames: dict[int, Future[Frame]] = {}
-        self._weights: dict[int, Future[Array]] = {}
+        self._weights: dict[int, list[Future[Array | None] | None]] = {}
 
     def __enter__(self) -> WindowReader:
         return self
@@ -103,23 +113,23 @@ class WindowReader:
     ) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def read(self, index: int) -> tuple[list[Frame], Array | None]:
-        """Window ``index`` and the weights of its middle frame's mask.
+    def read(self, index: int) -> tuple[list[Frame], Array | None, Array | None]:
+        """Window ``index``, the weights of its middle frame's mask, and those of what is to be repaired in it.
 
         Raises:
-            Unreadable: one of its frames or the mask cannot be read.
+            Unreadable: one of its frames or a mask cannot be read.
         """
         self._schedule(index)
         window = self._windows[index]
         try:
             frames = [self._frames[number].result() for number in window]
             middle = window[len(window) // 2]
-            weights = self._weights[middle].result() if self._masks else None
+            weights, damage = (waiting.result() if waiting else None for waiting in self._weights[middle])
         except WetgateError as error:
             raise Unreadable(str(error)) from error
         finally:
             self._forget(index)
-        return frames, weights
+        return frames, weights, damage
 
     def _schedule(self, index: int) -> None:
         for window in self._windows[index : index + 1 + self._ahead]:
@@ -127,16 +137,19 @@ class WindowReader:
                 if number not in self._frames:
                     self._frames[number] = self._pool.submit(self._load, number)
             middle = window[len(window) // 2]
-            if self._masks and middle not in self._weights:
-                self._weights[middle] = self._pool.submit(self._load_weights, self._masks, middle)
+            if middle not in self._weights:
+                self._weights[middle] = [
+                    self._pool.submit(self._load_weights, masks, middle) if masks else None for masks in self._masks
+                ]
 
     def _forget(self, index: int) -> None:
         later = self._windows[index + 1 : index + 2]
         oldest = min(later[0]) if later else None
         middle = later[0][len(later[0]) // 2] if later else None
-        for store, limit in ((self._frames, oldest), (self._weights, middle)):
-            for number in [number for number in store if limit is None or number < limit]:
-                del store[number]
+        for number in [number for number in self._frames if oldest is None or number < oldest]:
+            del self._frames[number]
+        for number in [number for number in self._weights if middle is None or number < middle]:
+            del self._weights[number]
 
     def _load(self, number: int) -> Frame:
         image = self._source.read(number)
@@ -144,6 +157,6 @@ class WindowReader:
         frame = Frame.of(image)
         return frame if self._curves is None else replace(frame, clean=self._curves.steady(number, frame.clean))
 
-    def _load_weights(self, masks: Masks, number: int) -> Array:
-        self._hashes.of(masks.path(number))
+    def _load_weights(self, masks: Masks, number: int) -> Array | None:
+        self._hashes.of_any(masks.path(number))
         return masks.weights(number)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from wetgate.errors import WetgateError
 from wetgate.images import Sink, Source, format_frames
+from wetgate.inference.chains import Plan, Stage
 from wetgate.inference.curves import Curves, as_lists
 from wetgate.inference.frames import SOFTWARE
 from wetgate.inference.reading import Hashes, Masks
@@ -21,28 +22,30 @@ class Requests:
     """What receipts say was asked for.
 
     Args:
-        model_sha256: the model.
+        stages: the models, and what goes with each.
         source, sink: the scan and where it goes.
-        windows: the frames that each frame is made from, by frame.
         masks: the masks, or None.
-        curves: the exposure curves, or None.
+        damage: of each stage, the masks of what it is to repair, or None.
         change_map: folder of change maps, or None.
         hashes: hashes of files read so far.
+        frames: which frames, ascending.
     """
 
     def __init__(
         self,
-        model_sha256: str,
+        stages: Sequence[Stage],
         source: Source,
         sink: Sink,
-        windows: Mapping[int, tuple[int, ...]],
         masks: Masks | None,
-        curves: Curves | None,
+        damage: Sequence[Masks | None],
         change_map: Path | None,
         hashes: Hashes,
+        frames: Sequence[int],
     ) -> None:
-        self._model, self._source, self._sink, self._windows = model_sha256, source, sink, windows
-        self._masks, self._curves, self._change_map, self._hashes = masks, curves, change_map, hashes
+        self._stages, self._source, self._sink, self._frames = stages, source, sink, frames
+        self._masks, self._damage, self._change_map, self._hashes = masks, damage, change_map, hashes
+        self._radii = [stage.session.card.radius for stage in stages]
+        self._present = frozenset(source.frames)
 
     def of_frame(self, frame: int) -> dict[str, Any]:
         """All that decides what ``frame`` looks like.
@@ -50,26 +53,45 @@ class Requests:
         Raises:
             WetgateError: an input cannot be read.
         """
-        window = self._windows[frame]
-        return {
+        plan = Plan(self._radii, [frame], self._present)
+        first, *later = zip(self._stages, plan.windows, self._damage, strict=True)
+        window = list(plan.windows[0][frame]) if not later else plan.scans
+        request = {
             "software": SOFTWARE,
-            "model": self._model,
+            "model": first[0].session.model_sha256,
             "source": self._source.path(frame).name,
             "frame": frame,
-            "window": list(window),
+            "window": window,
             "inputs": [self._hashes.of(self._source.path(number)) for number in window],
-            "mask": self._hashes.of(self._masks.path(frame)) if self._masks else None,
-            "exposure": [as_lists(self._curves.of(number)) for number in window] if self._curves else None,
+            "mask": self._hashes.of_any(self._masks.path(frame)) if self._masks else None,
+            "exposure": _exposure(first[0].curves, window),
         }
+        if self._damage[0]:
+            request["damage"] = self._of_masks(self._damage[0], plan.windows[0])
+        if later:
+            request["masks"] = self._of_masks(self._masks, plan.windows[0])
+            request["then"] = [
+                {
+                    "model": stage.session.model_sha256,
+                    "window": (looked_at := sorted({number for window in windows.values() for number in window})),
+                    "exposure": _exposure(stage.curves, looked_at),
+                    "damage": self._of_masks(masks, windows),
+                }
+                for stage, windows, masks in later
+            ]
+        return request
+
+    def _of_masks(self, masks: Masks | None, frames: Iterable[int]) -> list[str | None] | None:
+        return [self._hashes.of_any(masks.path(frame)) for frame in frames] if masks else None
 
     def of_video(self) -> dict[str, Any]:
         """All that decides what a video of all frames looks like; raises as :meth:`of_frame`."""
         return {
             "software": SOFTWARE,
-            "model": self._model,
+            "model": self._stages[0].session.model_sha256,
             "source": self._source.name,
-            "frames": format_frames(self._windows),
-            "requests_sha256": record_hash([self.of_frame(frame) for frame in sorted(self._windows)]),
+            "frames": format_frames(self._frames),
+            "requests_sha256": record_hash([self.of_frame(frame) for frame in self._frames]),
         }
 
     def results_of_frames(self, threads: int, progress: Callable[[int, str], None]) -> dict[int, FrameResult]:
@@ -77,7 +99,7 @@ class Requests:
         found: dict[int, FrameResult] = {}
         pool = ThreadPoolExecutor(threads, "wetgate-check")
         try:
-            for frame, result in zip(self._windows, pool.map(self._result_of_frame, self._windows), strict=True):
+            for frame, result in zip(self._frames, pool.map(self._result_of_frame, self._frames), strict=True):
                 if result is not None:
                     found[frame] = result
                     progress(len(found), "checked")
@@ -98,7 +120,7 @@ class Requests:
     def _answer(self, output: Path, request: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
         """The result in the receipt of ``output``, where the receipt still holds."""
         receipt = receipts.load(output)
-        if receipt is None or receipt["request"].get("model") != self._model:
+        if receipt is None or receipt["request"].get("model") != self._stages[0].session.model_sha256:
             return None
         try:
             matches = receipt["request"] == request()
@@ -111,3 +133,7 @@ class Requests:
         if self._change_map is None:
             return True
         return "change_map" in result and change_maps.is_intact(self._change_map, frame, result["change_map"])
+
+
+def _exposure(curves: Curves | None, frames: Iterable[int]) -> list[Any] | None:
+    return [as_lists(curves.of(number)) for number in frames] if curves else None

@@ -1,4 +1,4 @@
-"""A model over a whole sequence: read, compute and write at once; stop at any moment, and go on later.
+"""Models over a whole sequence: read, compute and write at once; stop at any moment, and go on later.
 
 Every frame is written whole, then gets a receipt (:mod:`wetgate.records.receipts`). Started again, frames
 whose receipt still matches (model, input files, mask, software) and whose file still has the receipt's
@@ -7,35 +7,31 @@ hash are left as they are; all others are made anew. A video is one file and is 
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from wetgate.errors import WetgateError
-from wetgate.images import Image, Sink, Source, format_frames, guess_encoding
+from wetgate.images import Image, Sink, Source, format_frames
 from wetgate.images.opening import VIDEO_SUFFIXES
+from wetgate.inference.chains import Made, Plan, Stage, chain
 from wetgate.inference.curves import Curves
-from wetgate.inference.frames import marks, restore_frame
+from wetgate.inference.frames import joined, marks
 from wetgate.inference.reading import Hashes, Masks, Unreadable, WindowReader
 from wetgate.inference.requests import Requests
 from wetgate.inference.session import Session
-from wetgate.inference.summary import FrameResult, notes, summarise
-from wetgate.inference.tiles import Restorer
+from wetgate.inference.summary import FrameResult, handles_note, notes, summarise
 from wetgate.inference.writing import WriteQueue
 from wetgate.records import change_maps, receipts
-from wetgate.service.layout import window_of
 
 FLIGHT_BYTES = 256 << 20
 """What the frames read ahead may hold, and what the frames waiting to be written were read from."""
 
-_VISIBLE_COLOUR = 0.01
+_LEAVE_EXPOSURE = ("damage", "steady")
 
-Array = NDArray[np.float32]
 Progress = Callable[[int, str], None]
 
 
@@ -44,8 +40,10 @@ def apply(
     source: Source,
     sink: Sink,
     *,
+    then: Sequence[Stage] = (),
     frames: Sequence[int] | None = None,
     mask: Source | None = None,
+    damage: Source | None = None,
     curves: Curves | None = None,
     change_map: Path | None = None,
     tile: int | None = None,
@@ -60,8 +58,11 @@ def apply(
         session: the model.
         source: the scan.
         sink: where to; closed at the end, aborted after an error.
+        then: models that work on what it has made, in this order; see :mod:`wetgate.inference.chains`.
         frames: which frames; all by default. Temporal models also read their neighbours in ``source``.
-        mask: masks by frame number, or one picture for all; see :func:`wetgate.inference.pixels.matte`.
+        mask: masks by frame number, or one picture for all; see :func:`wetgate.inference.pixels.matte`. Each model of
+            several keeps to it.
+        damage: masks of what ``session`` is to repair, likewise; None: it finds that itself.
         curves: exposure curves of the scan: what the model sees is steadied by them.
         change_map: a folder for change maps; see :mod:`wetgate.records.change_maps`.
         tile: pixels kept on a side of a tile; by default as many as the memory budget allows.
@@ -78,14 +79,15 @@ def apply(
         KeyboardInterrupt: likewise.
     """
     try:
-        restorer = Restorer(session, tile)
-        run = _Run(session, source, sink, chosen(source, frames), mask, curves, change_map)
+        stages = (Stage(session, curves, damage), *then)
+        _check(stages)
+        run = _Run(stages, source, sink, chosen(source, frames), mask, change_map, tile)
         run.prepare()
         results = run.results_that_stand(progress)
         todo = [frame for frame in run.frames if frame not in results]
         kept = len(results)
         progress(kept, "")
-        results |= run.restore(todo, restorer, lambda done, note: progress(kept + done, note))
+        results |= run.restore(todo, lambda done, note: progress(kept + done, note))
         if todo:
             sink.close()
         else:
@@ -94,14 +96,20 @@ def apply(
         sink.abort()
         raise
     run.finish(results, made=bool(todo))
+    cards = [stage.session.card for stage in stages]
+    steadied = [stage.curves for stage in stages if stage.curves is not None]
     return {
         "frames": format_frames(run.frames),
         "restored": len(todo),
         "kept": kept,
         "output": str(run.output if run.one_file else run.output.parent),
-        "device": session.device,
-        "steadied": None if curves is None else curves.extent(run.frames),
-        "notes": notes(session.card, results),
+        "device": ", ".join(dict.fromkeys(stage.session.device for stage in stages)),
+        "steadied": steadied[0].extent(run.frames) if steadied else None,
+        "notes": [
+            *notes(cards, results),
+            *_steadying_note(stages),
+            *handles_note(sum(card.radius for card in cards), source, run.frames),
+        ],
         **summarise(results),
     }
 
@@ -118,35 +126,35 @@ class _Run:
 
     def __init__(
         self,
-        session: Session,
+        stages: Sequence[Stage],
         source: Source,
         sink: Sink,
         frames: list[int],
         mask: Source | None,
-        curves: Curves | None,
         change_map: Path | None,
+        tile: int | None,
     ) -> None:
-        self.session, self.source, self.sink, self.frames, self.change_map = session, source, sink, frames, change_map
-        self._curves = curves
+        self.stages, self.source, self.sink, self.frames = stages, source, sink, frames
+        self.change_map, self._tile = change_map, tile
         self.output = sink.path(frames[0])
         self.one_file = self.output.suffix.lower() in VIDEO_SUFFIXES
         self._masks = Masks(mask, frames, source.size) if mask is not None else None
+        self._damage = [
+            Masks(stage.damage, frames, source.size) if stage.damage is not None else None for stage in stages
+        ]
         self._hashes = Hashes()
-        present = frozenset(source.frames)
-        self._windows = {frame: window_of(frame, session.card.radius, present) for frame in frames}
-        self._requests = Requests(
-            session.model_sha256, source, sink, self._windows, self._masks, curves, change_map, self._hashes
-        )
+        self._requests = Requests(stages, source, sink, self._masks, self._damage, change_map, self._hashes, frames)
         width, height = source.size
         self.flight = max(1, min(os.cpu_count() or 1, FLIGHT_BYTES // (width * height * 12)))
 
     def prepare(self) -> None:
-        """Make the folders, sweep what a killed run left, keep the model's card."""
+        """Make the folders, sweep what a killed run left, keep the models' cards."""
         if self.change_map is not None:
             change_maps.prepare(self.change_map, self.source)
         folder = self.output.parent
         receipts.prepare(folder)
-        receipts.save_model_card(folder, self.session.model_sha256, self.session.card.to_metadata())
+        for stage in self.stages:
+            receipts.save_model_card(folder, stage.session.model_sha256, stage.session.card.to_metadata())
 
     def results_that_stand(self, progress: Progress) -> dict[int, FrameResult]:
         """Results of an earlier run that would come out the same again and whose files are intact."""
@@ -154,7 +162,7 @@ class _Run:
             return self._requests.results_of_video(self.output)
         return self._requests.results_of_frames(self.flight, progress)
 
-    def restore(self, todo: Sequence[int], restorer: Restorer, progress: Progress) -> dict[int, FrameResult]:
+    def restore(self, todo: Sequence[int], progress: Progress) -> dict[int, FrameResult]:
         """Make the frames ``todo``; return their results."""
         results: dict[int, FrameResult] = {}
         left_out: dict[int, str] = {}
@@ -163,19 +171,26 @@ class _Run:
             frame, results[frame] = task
             progress(len(results), f"frame {frame}")
 
-        windows = [self._windows[frame] for frame in todo]
+        plan = self._plan(todo)
+        windows = list(plan.windows[0].values())
+        curves = self.stages[0].curves
         threads = 1 if self.one_file else self.flight
         with (
-            WindowReader(self.source, windows, self._masks, self._curves, self._hashes, self.flight) as reader,
+            WindowReader(
+                self.source, windows, self._masks, self._damage[0], curves, self._hashes, self.flight
+            ) as reader,
             WriteQueue(threads, self.flight, written) as writing,
         ):
-            for index, frame in enumerate(todo):
+            maker = chain(self.stages, self._tile, plan, reader, self._damage)
+            while (frame := maker.coming) is not None:
                 try:
-                    writing.put(self._restored(frame, index, reader, restorer))
+                    made = maker.next()
                 except Unreadable as error:
                     if self.one_file:
                         raise
                     left_out[frame] = str(error)
+                else:
+                    writing.put(functools.partial(self._write, frame, made))
         if left_out:
             raise WetgateError(_sentence_for_left_out(left_out, len(self.frames)))
         return results
@@ -188,43 +203,37 @@ class _Run:
         if self.change_map is not None:
             change_maps.add_to_summary(self.change_map, {frame: result["change"] for frame, result in results.items()})
 
-    def _restored(
-        self, frame: int, index: int, reader: WindowReader, restorer: Restorer
-    ) -> Callable[[], tuple[int, FrameResult]]:
-        """Compute a frame; calling what is returned writes it."""
-        window, weights = reader.read(index)
-        middle = window[len(window) // 2]
-        restored = restore_frame(window, weights, restorer, f"frame {frame}")
-        result: FrameResult = {
-            "device": self.session.device,
-            "bad_pixels": 0 if middle.bad is None else int(middle.bad.sum()),
-            "unusable_pixels": restored.unusable,
-            "stated_encoding": guess_encoding(middle.image.header),
-        }
-        if restored.coverage is not None:
-            result["coverage"] = float(restored.coverage.mean(dtype=np.float64))
-        if restored.colour > _VISIBLE_COLOUR:
-            result["colour_dropped"] = restored.colour
-        return lambda: (frame, self._write(frame, middle.image, restored.pixels, result))
+    def _plan(self, frames: Sequence[int]) -> Plan:
+        return Plan([stage.session.card.radius for stage in self.stages], frames, frozenset(self.source.frames))
 
-    def _write(self, frame: int, image: Image, restored: Array, result: FrameResult) -> FrameResult:
-        result["change"] = change_maps.figures(image.pixels, restored)
+    def _write(self, frame: int, made: Made) -> tuple[int, FrameResult]:
+        image, restored = made.scan, made.pixels
+        result = {**made.result, "change": change_maps.figures(image.pixels, restored)}
         self.sink.write(frame, restored, self._marked(frame, image))
         if self.change_map is not None:
             result["change_map"] = change_maps.write_map(self.change_map, frame, image, restored)
         if not self.one_file:
             output = self.sink.path(frame)
             receipts.save(output, receipts.file_hash(output), self._requests.of_frame(frame), result)
-        return result
+        return frame, result
 
     def _marked(self, frame: int, image: Image) -> Image:
         """``image`` with what an EXR frame says about its making."""
         if self.sink.path(frame).suffix.lower() != ".exr":
             return image
         path = self.source.path(frame)
-        curve = None if self._curves is None else self._curves.of(frame)
-        said = marks(self.session.card, self.session.model_sha256, path, self._hashes.of(path), frame, curve)
-        return replace(image, header=image.header.with_attributes(said))
+        said = [
+            marks(
+                stage.session.card,
+                stage.session.model_sha256,
+                path,
+                self._hashes.of(path),
+                frame,
+                None if stage.curves is None else stage.curves.of(frame),
+            )
+            for stage in self.stages
+        ]
+        return replace(image, header=image.header.with_attributes(joined(said)))
 
 
 def chosen(source: Source, frames: Sequence[int] | None) -> list[int]:
@@ -242,6 +251,38 @@ def chosen(source: Source, frames: Sequence[int] | None) -> list[int]:
             f"{source.name} has no frame {format_frames(missing)}, but {format_frames(source.frames)}. Change --frames."
         )
     return wanted
+
+
+def _check(stages: Sequence[Stage]) -> None:
+    """Raise a sentence where these models cannot work one after another."""
+    encodings = {stage.session.card.encoding for stage in stages} - {""}
+    if len(encodings) > 1:
+        named = ", ".join(f"{_name(stage)} on {stage.session.card.encoding or 'unknown'}" for stage in stages)
+        raise WetgateError(
+            f"The models were trained on pictures of different encodings ({named}), so one cannot be given what "
+            "another makes: convert the pictures between two runs, or train the models alike."
+        )
+    for stage in stages:
+        if stage.damage is not None and not stage.session.takes_damage:
+            raise WetgateError(
+                f"The model ({_name(stage)}) cannot be told where to repair: train one with the recipe `damage`."
+            )
+
+
+def _steadying_note(stages: Sequence[Stage]) -> list[str]:
+    """What to know where flicker is taken out behind a model that changes what it was measured on."""
+    steadied = next((index for index, stage in enumerate(stages) if stage.curves is not None), 0)
+    before = [_name(stage) for stage in stages[:steadied] if stage.session.card.recipe not in _LEAVE_EXPOSURE]
+    if not before:
+        return []
+    return [
+        f"Flicker is taken out before the model for {_name(stages[steadied])}, by curves that were measured on the "
+        f"scan, but the model for {before[0]} has changed its colours by then: with --steady it is taken out first."
+    ]
+
+
+def _name(stage: Stage) -> str:
+    return stage.session.card.recipe or "one made elsewhere"
 
 
 def _sentence_for_left_out(left_out: dict[int, str], total: int) -> str:

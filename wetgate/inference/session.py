@@ -59,6 +59,7 @@ class Session:
         path: the model file; :func:`wetgate.onnx_model.open_model` checks it first. It is run from
             memory, so that it can open no other file.
         device: "cpu", "cuda", or "auto" (CUDA where it works, else the CPU).
+        part: of the GPU memory that a session may have; less than all where several work side by side.
 
     Attributes:
         card: the model's :class:`~wetgate.onnx_model.ModelCard`.
@@ -76,7 +77,7 @@ class Session:
     device: str
     takes_damage: bool
 
-    def __init__(self, path: str | os.PathLike[str], device: str = "auto") -> None:
+    def __init__(self, path: str | os.PathLike[str], device: str = "auto", part: float = 1.0) -> None:
         if device not in DEVICES:
             raise WetgateError(f"'{device}' is no device: choose one of {', '.join(DEVICES)}.")
         model = open_model(path)
@@ -87,7 +88,7 @@ class Session:
         wanted = ("cuda", "cpu") if device == "auto" else (device,)
         for name in wanted:
             try:
-                session = _load(model.path, model.data, name, bounded)
+                session = _load(model.path, model.data, name, bounded, part)
             except WetgateError:
                 if name == wanted[-1]:
                     raise
@@ -217,7 +218,7 @@ def cuda_is_offered() -> bool:
     return _PROVIDERS["cuda"] in _offered()
 
 
-def _load(path: os.PathLike[str], data: bytes, device: str, bounded: bool) -> ort.InferenceSession | None:
+def _load(path: os.PathLike[str], data: bytes, device: str, bounded: bool, part: float) -> ort.InferenceSession | None:
     """Load on ``device``, or return None where that device does not work here."""
     if _PROVIDERS[device] not in _offered():
         return None
@@ -229,7 +230,7 @@ def _load(path: os.PathLike[str], data: bytes, device: str, bounded: bool) -> or
         _preload_cuda()
         settings = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"}
         if bounded:
-            settings["gpu_mem_limit"] = str(_cuda_budget())
+            settings["gpu_mem_limit"] = str(int(_cuda_budget() * part))
         providers.insert(0, (_PROVIDERS["cuda"], settings))
     elif bounded:
         _share_bounded_arena()

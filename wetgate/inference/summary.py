@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wetgate.images import format_frames
+from wetgate.images import Source, format_frames
 from wetgate.onnx_model import ModelCard
 from wetgate.records import change_maps
 
 FrameResult = dict[str, Any]
 """Figures of one frame, as its receipt keeps them: ``change`` (see :func:`change_maps.figures`), ``device``,
 ``bad_pixels``, ``unusable_pixels``, ``stated_encoding`` (what the scan's header or format suggests, or None);
-where it applies ``coverage`` (mean), ``colour_dropped`` (largest), ``change_map`` (SHA-256)."""
+where it applies ``coverage`` (mean), ``colour_dropped`` (largest), ``change_map`` (SHA-256). Of several models in a row
+``device`` names each that worked, ``unusable_pixels`` is their sum, ``coverage`` the least."""
 
 _COUNTS = {
     "bad_pixels": "held NaN or infinity in the scan and stand as they were",
@@ -29,9 +30,10 @@ def summarise(results: Mapping[int, FrameResult]) -> dict[str, Any]:
     }
 
 
-def notes(card: ModelCard, results: Mapping[int, FrameResult]) -> list[str]:
-    """Sentences on what the user should know about a run."""
-    found = [*card.limits, *_encoding_note(card, results)]
+def notes(cards: Sequence[ModelCard], results: Mapping[int, FrameResult]) -> list[str]:
+    """Sentences on what the user should know about a run of these models, one after another."""
+    found = list(dict.fromkeys(limit for card in cards for limit in card.limits))
+    found += _encoding_note(next((card.encoding for card in cards if card.encoding), ""), results)
     for key, what in _COUNTS.items():
         frames = [frame for frame, result in results.items() if result[key]]
         if frames:
@@ -46,12 +48,26 @@ def notes(card: ModelCard, results: Mapping[int, FrameResult]) -> list[str]:
     return found
 
 
-def _encoding_note(card: ModelCard, results: Mapping[int, FrameResult]) -> list[str]:
-    stated = {result["stated_encoding"] for result in results.values()} - {None, card.encoding}
-    if not stated or not card.encoding:
+def handles_note(radius: int, source: Source, frames: Sequence[int]) -> list[str]:
+    """What to know where frames before or after those of ``frames``, up to ``radius`` away, are not in the scan."""
+    wanted = {frame + step for frame in frames for step in range(-radius, radius + 1)}
+    missing = sorted(wanted - set(source.frames))
+    if not missing:
         return []
     return [
-        f"The model was trained on {card.encoding} pictures, but the scan looks {' and '.join(sorted(stated))} by its "
+        f"Each frame is made from up to {_plural(radius, 'frame')} before and after it, but {source.name} has no "
+        f"{format_frames(missing)}: the last frame there is was repeated. At the ends of a shot this is as it should "
+        f"be; for a part of a longer one, give {_plural(radius, 'frame')} more at either end, and name the part with "
+        "--frames."
+    ]
+
+
+def _encoding_note(encoding: str, results: Mapping[int, FrameResult]) -> list[str]:
+    stated = {result["stated_encoding"] for result in results.values()} - {None, encoding}
+    if not stated or not encoding:
+        return []
+    return [
+        f"The model was trained on {encoding} pictures, but the scan looks {' and '.join(sorted(stated))} by its "
         "format or header: make sure that it is what the model was trained on."
     ]
 
