@@ -9,15 +9,19 @@ from typing import Any
 from wetgate.cli.main import invoke
 from wetgate.errors import WetgateError
 from wetgate.images import ENCODINGS, format_frames, open_sink, open_source
+from wetgate.recipes.catalogue import TRAINABLE
 
 HELP = "The whole way in one line: pairs from scan and reference, training, restored frames."
 EPILOG = """The reference may be of another size, rate or cut: frames are matched (unless it is a sequence whose frame
 numbers are the scan's, or --frames says which) and laid over one another. Up to nine pairs are taken, spread over the
 shots. The restoration is kept in --folder, so that each step can be gone over again.
 
-example:
-  wetgate restore --scan scans/shot.####.dpx --reference dvd.mpg --output restored/ --time 60s"""
+examples:
+  wetgate restore --scan scans/shot.####.dpx --reference dvd.mpg --output restored/ --time 60s
+  wetgate restore --scan 16mm/shot.####.dpx --reference 35mm/shot.####.dpx --recipe detail --output restored/"""
 
+_RECIPES = ("color", "detail", "telecine")
+"""Those that learn from pairs of a scan and a reference alone."""
 _MOST_PAIRS = 9
 
 
@@ -27,33 +31,61 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--output", required=True, metavar="DIR", help="where the restored pictures go")
     parser.add_argument("--folder", metavar="FOLDER", help="the restoration folder (default: OUTPUT.wetgate)")
     parser.add_argument(
+        "--recipe",
+        choices=_RECIPES,
+        default="color",
+        help="what the reference shows better than the scan: its colour (default), its detail, or, as video, what the "
+        "film has lost",
+    )
+    parser.add_argument(
         "--frames",
         metavar="FRAMES",
         help="frames to pair, by numbers that both share (default: up to nine)",
     )
     parser.add_argument("--encoding", choices=ENCODINGS, default="display", help="of the pictures (default: display)")
     parser.add_argument("--time", default="60s", metavar="60s", help="how long the training may take (default: 60s)")
-    parser.add_argument("--protect", choices=("grain", "luma", "none"), default="grain")
+    parser.add_argument(
+        "--protect",
+        choices=("grain", "luma", "none"),
+        default="grain",
+        help="what of the scan is kept (default: grain)",
+    )
+    parser.add_argument(
+        "--grain",
+        choices=("keep", "match", "none"),
+        default="keep",
+        help="what becomes of the scan's grain where detail is learnt (default: keep)",
+    )
+    parser.add_argument(
+        "--radius",
+        type=int,
+        choices=(0, 1, 2),
+        help="frames before and after that the model looks at (default: as the recipe finds best)",
+    )
     parser.add_argument("--no-steady", action="store_true", help="leave the scan's flicker as it is")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
 
 
 def run(arguments: Namespace) -> dict[str, Any]:
+    if arguments.recipe not in TRAINABLE:
+        raise WetgateError(f"The recipe '{arguments.recipe}' cannot be trained yet: only {', '.join(TRAINABLE)} can.")
     output = Path(arguments.output)
     folder = Path(arguments.folder) if arguments.folder else output.with_name(output.name + ".wetgate")
     with open_source(arguments.scan) as scan:
         open_sink(output, scan).abort()
     frames = arguments.frames or _spread(arguments.scan, arguments.reference)
     machine = ["--json"] if arguments.json else []
-    invoke(["new", str(folder), "--recipe", "color", "--encoding", arguments.encoding, *machine])
+    invoke(["new", str(folder), "--recipe", arguments.recipe, "--encoding", arguments.encoding, *machine])
     pictures = ["--scan", arguments.scan, "--reference", arguments.reference]
     if frames is None:
         invoke(["match", str(folder), *pictures, "--add", str(_MOST_PAIRS), *machine])
     else:
         invoke(["add", str(folder), *pictures, "--frames", frames, *machine])
     how = ["--time", arguments.time, "--protect", arguments.protect, "--device", arguments.device]
-    still = ["--no-steady"] if arguments.no_steady else []
-    trained = invoke(["train", str(folder), *how, *still, *machine])
+    how += ["--grain", arguments.grain]
+    how += ["--radius", str(arguments.radius)] if arguments.radius is not None else []
+    how += ["--no-steady"] if arguments.no_steady else []
+    trained = invoke(["train", str(folder), *how, *machine])
     if trained["state"] != "finished":
         raise WetgateError(
             f"The training was stopped. Go on with `wetgate train {folder} --resume`, then "
