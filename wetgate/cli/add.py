@@ -22,7 +22,7 @@ from wetgate.images import (
     write_image,
 )
 from wetgate.pairing.thumbnails import draw_missing
-from wetgate.project import NEIGHBOURS, PairDraft, Restoration, open_restoration
+from wetgate.project import ELEMENTS, NEIGHBOURS, WITHOUT_REFERENCE, PairDraft, Restoration, open_restoration
 from wetgate.service.layout import window_of
 
 HELP = "Add pairs: the same frames as scanned and as they should look."
@@ -36,7 +36,6 @@ example:
   wetgate add reel3.wetgate --scan scans/shot.####.dpx --reference dvd.mov --frames 1001-1061x10 \\
       --reference-frames 25-85x10"""
 
-NEED_NO_REFERENCE = ("damage", "steady")
 _HALF_HOLDS = ("8", "10", "half")
 
 
@@ -62,11 +61,22 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="X,Y,W,H",
         help="only this part, in pixels of the scan",
     )
+    parser.add_argument(
+        "--aligned",
+        action="store_true",
+        help="the references lie on their scans already: leave them as they lie",
+    )
+    for side, usual in (("scan", "film"), ("reference", "telecine")):
+        parser.add_argument(
+            f"--{side}-element",
+            choices=ELEMENTS,
+            help=f"what the {side} is of, for the recipe telecine (default: {usual})",
+        )
 
 
 def run(arguments: Namespace) -> dict[str, Any]:
     restoration = open_restoration(arguments.folder)
-    if arguments.reference is None and restoration.recipe in NEED_NO_REFERENCE:
+    if arguments.reference is None and restoration.recipe in WITHOUT_REFERENCE:
         return _note_footage(restoration, arguments)
     for option in ("reference", "frames"):
         if getattr(arguments, option) is None:
@@ -75,6 +85,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
                 f"{option} with --{option}."
             )
     region = None if arguments.region is None else _parse_region(arguments.region)
+    said = _said(arguments, restoration)
     with contextlib.ExitStack() as opened:
         scan = opened.enter_context(open_source(arguments.scan))
         reference = opened.enter_context(open_source(arguments.reference))
@@ -89,13 +100,18 @@ def run(arguments: Namespace) -> dict[str, Any]:
             for scan_frame, reference_frame in reversed(list(zip(frames, reference_frames, strict=True))):
                 draft = together.enter_context(restoration.add_pair(scan_frame, region))
                 _collect(draft, scan, reference, reference_frame, mask)
+                draft.where_from |= said
                 _collect_neighbours(draft, scan, NEIGHBOURS.get(restoration.recipe, 0))
                 drafts.insert(0, draft)
                 progress.update(len(drafts), f"frame {scan_frame}")
         added = [draft.pair for draft in drafts if draft.pair]
         draw_missing(added, restoration.encoding)
         new = {pair.number for pair in added}
-        before = (pair for pair in restoration.pairs() if pair.number not in new and pair.region == region)
+        before = (
+            pair
+            for pair in restoration.pairs()
+            if pair.number not in new and pair.region == region and pair.elements == added[0].elements
+        )
         there = sorted({pair.frame for pair in before} & set(frames))
         first_frames = ((scan, frames[0]), (reference, reference_frames[0]))
         notes = [note for first in first_frames if (note := _encoding_note(*first, restoration.encoding))]
@@ -110,6 +126,25 @@ def run(arguments: Namespace) -> dict[str, Any]:
         "reference_frames": format_frames(reference_frames),
         "notes": notes,
     }
+
+
+def _said(arguments: Namespace, restoration: Restoration) -> dict[str, Any]:
+    """What the artist says of the pairs, for their pair.json."""
+    named = {f"{side}_element": getattr(arguments, f"{side}_element") for side in ("scan", "reference")}
+    named = {name: element for name, element in named.items() if element is not None}
+    if named and restoration.recipe != "telecine":
+        raise WetgateError(
+            f"--{next(iter(named)).replace('_', '-')} belongs to the recipe telecine, but {restoration.folder} is for "
+            f"'{restoration.recipe}': leave it out."
+        )
+    if arguments.reference_element == arguments.scan_element == "telecine":
+        raise WetgateError(
+            "Scan and reference are both of a telecine: one step learns telecine from damaged film, the other good "
+            "film from telecine. Name what each side is of."
+        )
+    if arguments.scan_element == "telecine" and arguments.reference_element is None:
+        named["reference_element"] = "film"
+    return named | ({"aligned": True} if arguments.aligned else {})
 
 
 def _note_footage(restoration: Restoration, arguments: Namespace) -> dict[str, Any]:

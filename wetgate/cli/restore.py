@@ -9,7 +9,7 @@ from typing import Any
 from wetgate.cli.main import invoke
 from wetgate.errors import WetgateError
 from wetgate.images import ENCODINGS, format_frames, open_sink, open_source
-from wetgate.recipes.catalogue import TRAINABLE
+from wetgate.project import TRAINABLE
 
 HELP = "The whole way in one line: pairs from scan and reference, training, restored frames."
 EPILOG = """The reference may be of another size, rate or cut: frames are matched (unless it is a sequence whose frame

@@ -13,6 +13,12 @@ from wetgate.errors import WetgateError
 
 SCHEMA_VERSION = 1
 RECIPES = ("color", "exemplar", "detail", "telecine", "damage", "steady")
+TRAINABLE = ("color",)
+"""Recipes that `wetgate train` knows: each is a module of wetgate.recipes with a function ``train``."""
+WITHOUT_REFERENCE = ("damage", "steady")
+"""Recipes that can do with the scan alone: they learn from its own frames."""
+ELEMENTS = ("film", "telecine")
+"""What a picture of a pair can be of."""
 NEIGHBOURS = {"detail": 1, "telecine": 1, "damage": 2}
 """Recipes whose models may look at frames before and after: so many to each side are collected with a pair."""
 ENCODINGS = ("display", "linear", "log")

@@ -7,14 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from wetgate.errors import WetgateError
-from wetgate.project import Restoration, Run
+from wetgate.project import TRAINABLE, Restoration, Run
 from wetgate.recipes.options import Options
 from wetgate.recipes.work import Follow
 
 Train = Callable[[Restoration, Run, Options, float, Follow], dict[str, Any]]
-
-TRAINABLE = ("color",)
-"""Recipes that `wetgate train` knows: each is a module of this package with a function ``train``."""
 
 
 def trainer(restoration: Restoration) -> Train:
