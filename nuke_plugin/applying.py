@@ -237,7 +237,7 @@ def measure(node: str) -> None:
         if curves is not None:
             _take_curves(name(), curves, files.offset)
 
-    job = Measurement(model, scan, files, curves_file(files, model), lambda sentence: _say(name(), sentence), ended)
+    job = Measurement(model, files, curves_file(files, model), lambda sentence: _say(name(), sentence), ended)
     _start(job, name)
 
 

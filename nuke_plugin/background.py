@@ -9,26 +9,17 @@ artist goes on.
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Optional
 
 from nuke_plugin import host
+from nuke_plugin.errand import Ended, Errand, Say
 from nuke_plugin.restoring import frame_name, render_files
-from nuke_plugin.scratch import make_scratch
 from wetgate.errors import WetgateError
-from wetgate.files import make_folder
 from wetgate.service.client import connect
 from wetgate.service.protocol import Model
-
-Say = Callable[[str], None]
-"""Told how it stands, in a sentence, in Nuke's main thread."""
-Ended = Callable[[Optional[str]], None]
-"""Told the name of the Read in the end, None where there is none, in Nuke's main thread."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +61,13 @@ class Job:
     Args:
         order: what is to be restored.
         say: told how it stands.
-        ended: told the result, once, whatever happens.
+        ended: told the name of the Read in the end, None where there is none.
     """
 
     def __init__(self, order: Order, say: Say, ended: Ended) -> None:
-        self._order, self._say, self._ended = order, say, ended
+        self._order, self._errand = order, Errand(say, ended)
         self._script = host.opening()
         self._cancelled = threading.Event()
-        self._folder: Optional[Path] = None
         self._files: dict[str, dict[int, str]] = {}
 
     def start(self) -> None:
@@ -90,11 +80,10 @@ class Job:
         frame_name(order.output, order.first)
         if not order.frames:
             raise WetgateError("The last frame comes before the first: choose the frames to restore again.")
-        require_place(order.output, order.scan, order.mask)
         if order.mask:
             host.require_alpha(order.mask)
-        make_folder(os.path.dirname(order.output))
-        self._say("Reading the model.")
+        self._errand.begin(order.output, order.scan, order.mask)
+        self._errand.say("Reading the model.")
         self._in_thread(self._describe)
 
     def cancel(self) -> None:
@@ -112,7 +101,7 @@ class Job:
         order = self._order
 
         def follow(done: int, total: int, frame: int) -> None:
-            host.in_main_thread(self._say, f"{done} of {total} frames are restored.")
+            host.in_main_thread(self._errand.say, f"{done} of {total} frames are restored.")
 
         outcome = render_files(
             order.model,
@@ -144,16 +133,15 @@ class Job:
                 wanted["mask"] = (there.enter_context(host.matte(order.mask)), list(order.frames))
             if wanted:
                 self._render(wanted)
-        self._say("The server is restoring.")
+        self._errand.say("The server is restoring.")
         self._in_thread(self._restore)
 
     def _render(self, wanted: Mapping[str, tuple[str, Sequence[int]]]) -> None:
         """Write frames of nodes; the names are those of their files."""
-        self._folder = make_scratch(os.path.dirname(self._order.output))
         total, written = sum(len(frames) for _, frames in wanted.values()), 0
         with host.progress("Wetgate: frames for the restoration") as window:
             for name, (node, frames) in wanted.items():
-                pattern = str(self._folder / f"{name}.####.exr")
+                pattern = str(self._errand.scratch() / f"{name}.####.exr")
 
                 def follow(done: int, of: int, text: str, already: int = written) -> bool:
                     return window.update((already + done) / total, text) or self._cancelled.is_set()
@@ -166,13 +154,13 @@ class Job:
         if not made:
             raise host.Cancelled
         if host.opening() != self._script:
-            self._end("Done.")
+            self._errand.end("Done.")
             host.tell(f"The restored frames are {self._order.output}; the script that asked for them was closed.")
             return
         beside = self._order.scan if host.has_node(self._order.scan) else None
         read = host.create_read(self._order.output, made[0], made[-1], "raw", beside=beside)
         what = "Cancelled; what was done" if self._cancelled.is_set() else "Done; it"
-        self._end(f"{what} is in {read}.", read)
+        self._errand.end(f"{what} is in {read}.", read)
 
     # From step to step
 
@@ -181,7 +169,7 @@ class Job:
             try:
                 step()
             except Exception as error:  # whatever it is, the written frames must go
-                host.in_main_thread(self._fail, str(error))
+                host.in_main_thread(self._errand.fail, str(error))
 
         threading.Thread(target=work, name="wetgate-background", daemon=True).start()
 
@@ -191,38 +179,6 @@ class Job:
                 raise host.Cancelled
             step(*arguments)
         except host.Cancelled:
-            self._end("Cancelled.")
+            self._errand.end("Cancelled.")
         except Exception as error:  # as above
-            self._fail(str(error))
-
-    def _fail(self, sentence: str) -> None:
-        self._end(sentence)
-        host.tell(sentence)  # the artist may look at something else by now
-
-    def _end(self, sentence: str, read: Optional[str] = None) -> None:
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-        self._say(sentence)
-        self._ended(read)
-
-
-def require_place(output: str, *nodes: Optional[str]) -> None:
-    """Fail where Nuke cannot write, and where the artist's own files are: nothing of ours may come to lie there.
-
-    Args:
-        output: what is to be written.
-        nodes: those whose own files must not lie beside it.
-
-    Raises:
-        WetgateError: it is such a place.
-    """
-    folder = os.path.dirname(output)
-    if not os.path.isabs(folder):
-        raise WetgateError(f"{output} is not a whole path: choose where the restored frames go.")
-    if not host.is_for_one_frame(folder):
-        raise WetgateError(f"Nuke takes the # or % in {folder} for a frame's number: choose another folder.")
-    for node in filter(None, nodes):
-        if host.comes_from(node, folder):
-            raise WetgateError(
-                f"{folder} is the folder of files that {node} comes from, where nothing is written: choose another."
-            )
+            self._errand.fail(str(error))

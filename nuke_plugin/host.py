@@ -183,12 +183,19 @@ def source_files(node: str) -> tuple[str, str]:
     return "", ""
 
 
-def comes_from(node: str, folder: str) -> bool:
-    """Whether files that a node's picture comes from lie in a folder, of whatever frame and view they are."""
+def comes_from(node: str, folder: str, *, or_above: bool = False) -> bool:
+    """Whether files that a node's picture comes from lie in a folder, of whatever frame and view they are.
+
+    Args:
+        node: its full name.
+        folder: there or not.
+        or_above: files count that lie in a folder above it, too.
+    """
+    below = r"([/\\].*)?" if or_above else ""
     folder = os.path.normcase(os.path.realpath(folder))
     for pattern in map(_pattern_of, _reads_above(_node(node))):
         parts = _PLACES.split(os.path.normcase(os.path.realpath(os.path.dirname(pattern))))
-        if pattern and re.fullmatch(r"[^/\\]+".join(map(re.escape, parts)), folder):
+        if pattern and re.fullmatch(r"[^/\\]+".join(map(re.escape, parts)) + below, folder):
             return True
     return False
 

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import hashlib
 import os
 import re
-import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Optional
 
 from nuke_plugin import host
-from nuke_plugin.background import Say, require_place
 from nuke_plugin.engine import Engine, Task
+from nuke_plugin.errand import Ended, Errand, Say
 from nuke_plugin.following import restoration_of
 from nuke_plugin.restoring import number_of
-from nuke_plugin.scratch import make_scratch
 from wetgate.errors import WetgateError
-from wetgate.files import make_folder, sentence_for
+from wetgate.files import sentence_for
 from wetgate.service.client import connect
 
 _ADVICE = "write its frames out with a Write that has raw data on, and connect a Read of them that has it on, too."
-
-Measured = Callable[[Optional[str]], None]
-"""Told the file of the curves in the end, None where there is none, in Nuke's main thread."""
 
 
 @dataclass(frozen=True)
@@ -74,17 +67,15 @@ class Measurement:
 
     Args:
         model: what the curves are for: its card says how the scan is coded.
-        node: whose frames they are.
         scan: the node's files.
         output: the file of the curves; it is replaced in the end, whole or not at all.
         say: told how it stands.
-        ended: told the result, once, whatever happens.
+        ended: told the file of the curves in the end, None where there is none.
     """
 
-    def __init__(self, model: str, node: str, scan: Scan, output: str, say: Say, ended: Measured) -> None:
-        self._model, self._node, self._scan, self._output = model, node, scan, output
-        self._say, self._ended = say, ended
-        self._folder: Optional[Path] = None
+    def __init__(self, model: str, scan: Scan, output: str, say: Say, ended: Ended) -> None:
+        self._model, self._scan, self._output = model, scan, output
+        self._errand = Errand(say, ended)
         self._task: Optional[Task] = None
 
     def start(self) -> None:
@@ -93,22 +84,19 @@ class Measurement:
         Raises:
             WetgateError: the curves cannot be written where they go.
         """
-        require_place(self._output, self._node)
-        self._folder = make_scratch(str(make_folder(os.path.dirname(self._output))))
-        self._say("Reading the model.")
+        self._errand.begin(self._output)
+        made, failed = str(self._errand.scratch() / "curves.json"), self._errand.fail
+        self._errand.say("Reading the model.")
+        take = functools.partial(self._take, made)
         self._task = _engine.measure(
-            self._scan.pattern, self._made, self._encoding, follow=self._follow, done=self._take, failed=self._fail
+            self._scan.pattern, made, self._encoding, follow=self._follow, done=take, failed=failed
         )
 
     def cancel(self) -> None:
         """End it; nothing of it stays."""
         if self._task is not None:
             self._task.cancel()
-        self._end("Cancelled.")
-
-    @property
-    def _made(self) -> str:
-        return str(self._folder / "curves.json") if self._folder is not None else ""
+        self._errand.end("Cancelled.")
 
     def _encoding(self) -> str:
         """In a thread: the server may have to be started."""
@@ -118,27 +106,15 @@ class Measurement:
     # In Nuke's main thread
 
     def _follow(self, line: str) -> None:
-        self._say(f"Flicker: {' '.join(line.split())}.")
+        self._errand.say(f"Flicker: {' '.join(line.split())}.")
 
-    def _take(self, said: str) -> None:
+    def _take(self, made: str, said: str) -> None:
         try:
-            os.replace(self._made, self._output)
+            os.replace(made, self._output)
         except OSError as error:
-            self._fail(sentence_for(error, self._output))
+            self._errand.fail(sentence_for(error, self._output))
         else:
-            self._end(f"Measured: {said.strip().rpartition(': ')[2]}", self._output)
-
-    def _fail(self, sentence: str) -> None:
-        self._end(sentence)
-        host.tell(sentence)  # the artist may look at something else by now
-
-    def _end(self, sentence: str, curves: Optional[str] = None) -> None:
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            with contextlib.suppress(OSError):  # it holds curves
-                self._folder.parent.rmdir()
-        self._say(sentence)
-        self._ended(curves)
+            self._errand.end(f"Measured: {said.strip().rpartition(': ')[2]}", self._output)
 
 
 _engine = Engine(host.in_main_thread)

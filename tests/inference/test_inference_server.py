@@ -467,14 +467,18 @@ def test_files_that_cannot_be_read_or_written_are_sentences(client, gain, mean_o
     scan = save_sequence([1])
     good = scan / "shot.0001.exr"
     output = tmp_path / "out" / "frame.exr"
-    truncated = tmp_path / "short.exr"
+    truncated = tmp_path / "cut" / "short.exr"
+    truncated.parent.mkdir()
     truncated.write_bytes(good.read_bytes()[:-40])
     other_size = save_sequence([2], size=(10, 12), folder="small") / "shot.0002.exr"
     (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(scan)
     asked = [
         ([scan / "none.exr"], output, gain(), "none.exr"),
         ([truncated], output, gain(), "short.exr"),
         ([good], scan / "out.exr", gain(), "nothing is written"),
+        ([good], scan / "restored" / "out.exr", gain(), "nothing is written"),
+        ([good], tmp_path / "link" / "restored" / "out.exr", gain(), "nothing is written"),
         ([good], good, gain(), "nothing is written"),
         ([good], tmp_path / "file" / "out.exr", gain(), "a file stands where a folder is needed"),
         ([good, good, other_size], output, mean_of_window(1), "all frames of a sequence must have one size"),

@@ -325,6 +325,14 @@ def test_folders_that_each_frame_or_view_has_of_its_own(host, nuke_session, patt
     assert host.comes_from("Read1", folder) is inside
 
 
+@pytest.mark.parametrize("pattern", ["/films/left/x.exr", "/films/%V/x.####.exr"])
+def test_folders_below_the_files(host, nuke_session, pattern):
+    nuke_session.node("Read", file=pattern)
+    folders = ("/films", "/films/left", "/films/left/new/er", "/other/left/new")
+    assert [host.comes_from("Read1", folder, or_above=True) for folder in folders] == [False, True, True, False]
+    assert host.comes_from("Read1", "/films/lefty", or_above=True) is ("%V" in pattern)
+
+
 def test_proxy_mode_names_the_same_files(host, nuke_session, scan):
     scan["proxy"]._value = "/proxies/shot.####.exr"
     nuke_session.root_node["proxy"]._value = True

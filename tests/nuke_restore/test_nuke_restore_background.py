@@ -99,7 +99,7 @@ def test_results_that_are_there_are_not_touched_unless_named(render, tmp_path):
     render()
     render()
     assert sorted(os.listdir(tmp_path / "restored-3")) == [f"WetgateRestore1.{n}.exr" for n in range(1001, 1006)]
-    assert os.listdir(tmp_path / "restored") == []
+    assert not (tmp_path / "restored").exists()
 
 
 def test_beside_the_runs_of_a_restoration(render, node, save_model, tmp_path):
@@ -111,8 +111,8 @@ def test_beside_the_runs_of_a_restoration(render, node, save_model, tmp_path):
 def test_frames_are_written_at_full_resolution_in_the_viewers_view(started, render, node, tmp_path):
     started.views[:] = ["left", "right"]
     for seed, view in enumerate(started.views):
-        write_exr(tmp_path / f"both.{view}.1001.exr", pixels_of(seed))
-    both = started.read(tmp_path / "both.%V.####.exr", 1001, 1001, colorspace="sRGB")
+        write_exr(tmp_path / "scan" / f"both.{view}.1001.exr", pixels_of(seed))
+    both = started.read(tmp_path / "scan" / "both.%V.####.exr", 1001, 1001, colorspace="sRGB")
     node.setInput(0, both)
     started.look(both, view="right")
     started.root_node["proxy"]._value = True
@@ -141,13 +141,13 @@ def test_a_script_that_was_closed_meanwhile_gets_no_read(started, node, wait, ap
 
 
 def test_folders_with_what_tcl_would_evaluate(started, save_scan, render, node, save_model, applying, tmp_path):
-    folder = "[4K] $reel"
+    folder, models = "[4K] $reel", "[4K] $models"
     host = importlib.import_module("nuke_plugin.host")
     scan = started.node("Read", file=host.as_text(save_scan(range(1, 3), folder=folder)), first=1, last=2)
     node.setInput(0, scan)
-    node["model"].setValue(host.as_text(str(save_model(f"{folder}/model.onnx"))))
+    node["model"].setValue(host.as_text(str(save_model(f"{models}/model.onnx"))))
     assert render() == "Done; it is in Read3."
-    made = read_exr(tmp_path / folder / "restored" / "WetgateRestore1.0002.exr")
+    made = read_exr(tmp_path / models / "restored" / "WetgateRestore1.0002.exr")
     np.testing.assert_array_equal(made, picture_of(node, 2)[::-1])
     np.testing.assert_array_equal(started.root_node.node("Read3")._picture(2, "main", 1).pixels[::-1, :, :3], made)
 
@@ -182,7 +182,7 @@ def test_cancelled_while_frames_are_written(started, render, node, tmp_path):
     started.cancel_progress_at = 2
     assert render() == "Cancelled."
     assert started.names() == names and started.undo_list == before
-    assert os.listdir(tmp_path / "restored") == []
+    assert not (tmp_path / "restored").exists()
 
 
 def test_cancelled_while_the_server_works(started, node, wait, applying, tmp_path):
@@ -243,7 +243,7 @@ def test_what_is_missing_is_said_before_anything_begins(started, node, applying,
 
 
 @pytest.mark.parametrize("space", ["linear", "sRGB"])
-@pytest.mark.parametrize("way", ["as it is", "through a link", "below a group"])
+@pytest.mark.parametrize("way", ["as it is", "through a link", "below a group", "a folder below"])
 def test_the_scans_own_folder_is_never_written_to(started, node, applying, tmp_path, space, way):
     node.input(0)["colorspace"]._value = space
     folder = tmp_path / "scan"
@@ -254,7 +254,8 @@ def test_the_scans_own_folder_is_never_written_to(started, node, applying, tmp_p
         group = started.node("Group", node.input(0))
         started.node("Output", started.node("Input", parent=group), parent=group)
         node.setInput(0, group)
-    node["output"].setValue(str(tmp_path / ("link" if way == "through a link" else "scan") / "shot.####.exr"))
+    place = {"through a link": "link", "a folder below": "scan/restored"}.get(way, "scan")
+    node["output"].setValue(str(tmp_path / place / "shot.####.exr"))
     node["render"].execute()
     assert "comes from, where nothing is written: choose another." in started.said[-1] and not applying._jobs
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
@@ -269,7 +270,7 @@ def test_a_model_that_is_gone_is_said(started, render, node, tmp_path):
 def test_a_frame_that_cannot_be_rendered_is_said_and_nothing_stays(started, render, node, tmp_path):
     (tmp_path / "scan" / "shot.1003.exr").unlink()
     assert "Frame 1003 of Read1 cannot be rendered" in render()
-    assert os.listdir(tmp_path / "restored") == []
+    assert not (tmp_path / "restored").exists()
 
 
 def test_one_at_a_time(started, node, wait, applying):

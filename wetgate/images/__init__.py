@@ -4,7 +4,7 @@ from wetgate.images.encodings import ENCODINGS, from_display, from_linear, guess
 from wetgate.images.frames import format_frames, parse_frames
 from wetgate.images.image import DEPTHS, Header, Image, Pixels, Window
 from wetgate.images.moving import Sink, Source
-from wetgate.images.opening import open_sink, open_source
+from wetgate.images.opening import open_sink, open_source, require_outside
 from wetgate.images.still import FORMAT_DEPTHS, read_header, read_image, write_image
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "parse_frames",
     "read_header",
     "read_image",
+    "require_outside",
     "to_display",
     "to_linear",
     "write_image",

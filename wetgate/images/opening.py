@@ -7,6 +7,7 @@ video. Frames carry the numbers of their file names; a video's frames count from
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from wetgate.errors import WetgateError
@@ -82,8 +83,23 @@ def _protect_source(sink: Sink, path: Path, like: Source) -> None:
     if output.resolve() == source.resolve():
         raise WetgateError(f"{path} would overwrite the source {source}; choose another output.")
     if isinstance(like, PictureSource) and like.folder is not None:
-        folder = output.resolve().parent
-        if {like.folder.resolve(), source.resolve().parent} & {folder, *folder.parents}:
+        require_outside(path, output.resolve().parent, [source])
+
+
+def require_outside(path: Path, folder: Path, sources: Iterable[Path]) -> None:
+    """Fail where what is written would come to lie among a source's files, or in a folder below theirs.
+
+    Args:
+        path: what was asked for, as the sentence shall name it.
+        folder: the folder that would be written into, there or not.
+        sources: files of the source; both where they seem to lie and where links lead to is kept clean.
+
+    Raises:
+        WetgateError: it would.
+    """
+    folder = folder.resolve()
+    for source in sources:
+        if {source.parent.resolve(), source.resolve().parent} & {folder, *folder.parents}:
             raise WetgateError(
-                f"{path} lies in the source's folder {like.folder}, where nothing is written; choose another output."
+                f"{path} lies in the source's folder {source.parent}, where nothing is written; choose another folder."
             )

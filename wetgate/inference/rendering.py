@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from wetgate.errors import WetgateError
 from wetgate.files import make_folder
-from wetgate.images import read_image, write_image
+from wetgate.images import read_image, require_outside, write_image
 from wetgate.inference.curves import Curves
 from wetgate.inference.frames import Frame, marks, restore_frame
 from wetgate.inference.frames import Restored as RestoredFrame
@@ -98,7 +98,7 @@ def render_file(models: Models, request: RenderFile, turn: Turn, stop: Stop) -> 
     output, scans = Path(request.output), [Path(scan) for scan in request.scans]
     source, number = scans[len(scans) // 2], request.numbers[len(scans) // 2]
     with _refused_as(Code.FILE):
-        _check_files([output, *scans], source)
+        _check_files(output, scans)
         curves = models.curves(Path(request.curves)) if request.curves else None
         window = _read_window(scans, request.numbers, curves)
         image = window[len(window) // 2].image
@@ -154,15 +154,11 @@ def _clean(window: Array, request: Render, curves: Curves | None) -> list[Array]
     return frames
 
 
-def _check_files(paths: Sequence[Path], middle: Path) -> None:
-    for path in paths:
+def _check_files(output: Path, scans: Sequence[Path]) -> None:
+    for path in (output, *scans):
         if not path.is_absolute():
             raise WetgateError(f"'{path}' is no absolute path: name the file with its folders.")
-    output = paths[0]
-    if output.resolve().parent == middle.resolve().parent:
-        raise WetgateError(
-            f"{output} lies in the scan's folder {middle.parent}, where nothing is written; choose another folder."
-        )
+    require_outside(output, output.resolve().parent, scans)
 
 
 def _read_window(scans: Sequence[Path], numbers: Sequence[int], curves: Curves | None) -> list[Frame]:

@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wetgate.errors import WetgateError
 from wetgate.files import make_folder, sha256, sweep_temporaries, write_json
-from wetgate.images import Header, Image, Source, write_image
+from wetgate.images import Header, Image, Source, require_outside, write_image
 from wetgate.records.receipts import file_hash
 
 SUMMARY = "changes.json"
@@ -59,9 +58,8 @@ def prepare(folder: Path, source: Source) -> None:
     Raises:
         WetgateError: it lies in the folder of a source sequence, or cannot be written.
     """
-    scans = source.path(source.frames[0]).resolve().parent
-    if len(source.frames) > 1 and not source.is_video and scans in (folder.resolve(), *folder.resolve().parents):
-        raise WetgateError(f"{folder} lies in the source's folder {scans}; nothing is ever written there.")
+    if len(source.frames) > 1 and not source.is_video:
+        require_outside(folder, folder, [source.path(source.frames[0])])
     make_folder(folder)
     sweep_temporaries(folder)
 
