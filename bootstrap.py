@@ -36,6 +36,9 @@ OLD_HOST_PYTHONS = ("3.10",)
 CUDA_FLOOR = 13000
 """What the pinned PyTorch and ONNX Runtime are built for, in the units of cuDriverGetVersion."""
 
+SIDE_BY_SIDE = ("--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal")
+"""One process for each core, of a gigabyte each; one that runs out of tests takes some of another's."""
+
 
 class Refusal(Exception):
     """One sentence for the person at the keyboard."""
@@ -105,7 +108,7 @@ def run_tests(options: argparse.Namespace, passed_on: List[str]) -> int:
         if subprocess.call([python, *words], env=clean_environment()):
             failed.append(name)
     say("pytest ...")
-    code = subprocess.call([python, "-m", "pytest", *passed_on], env=clean_environment())
+    code = subprocess.call([python, "-m", "pytest", *SIDE_BY_SIDE, *passed_on], env=clean_environment())
     if not passed_on or any("tests/panel" in word for word in passed_on):
         code = test_in_old_host(python, passed_on or ["tests/panel"]) or code
     if failed:

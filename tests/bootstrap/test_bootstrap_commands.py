@@ -86,3 +86,18 @@ def test_the_source_digest_sees_every_change(bootstrap, tmp_path, monkeypatch):
         Path(tmp_path, name).write_text("changed")
         seen.add(bootstrap.source_digest())
     assert len(seen) == 1 + len(names)
+
+
+@pytest.mark.parametrize("words", [[], ["-k", "help", "-n", "0"]], ids=["all", "some"])
+def test_tests_run_side_by_side_unless_further_words_say_otherwise(bootstrap, monkeypatch, words):
+    called = []
+    monkeypatch.chdir(bootstrap.ROOT)
+    monkeypatch.setattr(bootstrap, "clone_python", lambda device: sys.executable)
+    monkeypatch.setattr(bootstrap, "test_in_old_host", lambda *asked: 0)
+    monkeypatch.setattr(bootstrap.subprocess, "call", lambda command, **how: called.append(command) or 0)
+    assert bootstrap.main(["test", *words]) == 0
+    assert called[-1] == [sys.executable, "-m", "pytest", *bootstrap.SIDE_BY_SIDE, *words]
+    asked = subprocess.run(
+        [*called[-1], "--collect-only", "-q", Path(__file__)], cwd=bootstrap.ROOT, capture_output=True, text=True
+    )
+    assert asked.returncode == 0, asked.stdout + asked.stderr

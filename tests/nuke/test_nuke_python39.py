@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-from pathlib import Path
 
-import pytest
 from nuke_standin import ROOT
+from old_python import PYTHON_39, needs_python_39, run_bare
 
 WAY = """
 import contextlib, json, sys, types
@@ -33,22 +30,9 @@ print(json.dumps([str(added), added.pairs, sorted({name.partition(".")[0] for na
 """
 
 
-def python_39():
-    installed = sorted(Path.home().glob(".pyenv/versions/3.9.*/bin/python"))
-    return str(installed[0]) if installed else shutil.which("python3.9")
-
-
-@pytest.mark.skipif(python_39() is None, reason="no Python 3.9 on this machine")
+@needs_python_39
 def test_collecting_runs_under_python_39(tmp_path):
-    done = subprocess.run(
-        [python_39(), "-I", "-S", "-W", "error", "-c", WAY, ROOT, tmp_path / "reel3.wetgate"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    said, pairs, modules = json.loads(done.stdout)
+    said, pairs, modules = json.loads(run_bare(PYTHON_39, WAY, ROOT, tmp_path / "reel3.wetgate"))
     assert (said, pairs) == ("3 frames are pairs 1 to 3 of reel3.wetgate.", [1, 2, 3])
     assert (tmp_path / "reel3.wetgate" / "pairs" / "0002" / "reference.exr").read_bytes() == b"Reference"
     assert not {"numpy", "PySide2", "PySide6", "OpenImageIO"} & set(modules)

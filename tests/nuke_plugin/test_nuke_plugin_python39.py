@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from old_python import PYTHON_39, imported_by, needs_python_39, run_bare
 
 from wetgate.images import read_image
 
@@ -38,33 +37,21 @@ print(json.dumps({
 """
 
 
-def python_39():
-    installed = sorted(Path.home().glob(".pyenv/versions/3.9.*/bin/python"))
-    return str(installed[0]) if installed else shutil.which("python3.9")
-
-
 @pytest.fixture
 def take_the_whole_way(places, command, save_model, save_scan, tmp_path):
     def take(python):
         scan = {number: str(path) for number, path in save_scan([1, 2]).items()}
         words = json.dumps([str(save_model()), scan, str(tmp_path / "made/shot.####.exr"), command])
-        done = subprocess.run(
-            [python, "-I", "-S", "-W", "error", "-c", WHOLE_WAY, ROOT, words],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stderr
+        told = json.loads(run_bare(python, WHOLE_WAY, ROOT, words))
         assert read_image(tmp_path / "made" / "shot.0002.exr").size == (48, 40)
-        return json.loads(done.stdout)
+        return told
 
     return take
 
 
-@pytest.mark.skipif(python_39() is None, reason="no Python 3.9 on this machine")
+@needs_python_39
 def test_the_plug_in_restores_under_python_39(take_the_whole_way):
-    told = take_the_whole_way(python_39())
+    told = take_the_whole_way(PYTHON_39)
     assert told["made"] == [1, 2] and told["seen"] == [[1, 2, 1], [2, 2, 2]]
 
 
@@ -76,14 +63,9 @@ def test_the_plug_in_loads_only_the_standard_library_and_what_is_shared(take_the
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_every_file_of_the_plug_in_is_python_39_and_imports_only_what_is_shared(path):
-    tree = ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 9))
-    assert not any(isinstance(node, ast.Match) for node in ast.walk(tree))
-    for node in ast.walk(tree):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        names += [node.module] if isinstance(node, ast.ImportFrom) else []
-        allowed = (*SHARED, "nuke_plugin", *HOST_ONLY.get(path.relative_to(ROOT / "nuke_plugin").parts[0], ()))
-        for name in names:
-            assert name.partition(".")[0] in {*sys.stdlib_module_names} or name == "wetgate" or name.startswith(allowed)
+    allowed = (*SHARED, "nuke_plugin", *HOST_ONLY.get(path.relative_to(ROOT / "nuke_plugin").parts[0], ()))
+    for name in imported_by(path):
+        assert name.partition(".")[0] in sys.stdlib_module_names or name == "wetgate" or name.startswith(allowed)
 
 
 def test_the_package_itself_imports_nothing():
@@ -108,10 +90,8 @@ print(*sorted(name for name in sys.modules if name.startswith("nuke_plugin.")))
 """
 
 
-@pytest.mark.skipif(python_39() is None, reason="no Python 3.9 on this machine")
+@needs_python_39
 def test_every_module_beside_the_panel_is_imported_by_python_39():
     names = [path.stem for path in FILES if path.parent.name == "nuke_plugin" and path.stem != "__init__"]
-    words = [python_39(), "-I", "-S", "-W", "error", "-c", IMPORT_ALL, ROOT, *names]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == sorted(f"nuke_plugin.{name}" for name in names)
+    imported = run_bare(PYTHON_39, IMPORT_ALL, ROOT, *names).split()
+    assert imported == sorted(f"nuke_plugin.{name}" for name in names)

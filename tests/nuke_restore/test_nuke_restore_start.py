@@ -7,7 +7,6 @@ import importlib
 import importlib.util
 import json
 import runpy
-import shutil
 import subprocess
 import sys
 import threading
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from nuke_standin import Session
+from old_python import old_python
 
 import wetgate
 
@@ -224,11 +224,6 @@ def test_no_nuke(monkeypatch, capsys):
     start(Session())
     said = capsys.readouterr().out.splitlines()
     assert len(said) == 1 and said[0].startswith("Wetgate is not loaded: ")
-
-
-def old_python(version):
-    installed = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
-    return str(installed[0]) if installed else shutil.which(f"python{version}")
 
 
 @pytest.mark.parametrize("version", OLD_PYTHONS)

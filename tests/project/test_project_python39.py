@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import json
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from old_python import PYTHON_39, imported_by, needs_python_39, run_bare
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FILES = [
@@ -48,25 +46,13 @@ print(json.dumps({
 """
 
 
-def python_39():
-    installed = sorted(Path.home().glob(".pyenv/versions/3.9.*/bin/python"))
-    return str(installed[0]) if installed else shutil.which("python3.9")
-
-
 def take_the_whole_way(python, folder):
-    done = subprocess.run(
-        [python, "-I", "-S", "-W", "error", "-c", WHOLE_WAY, REPOSITORY, folder / "reel.wetgate"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(run_bare(python, WHOLE_WAY, REPOSITORY, folder / "reel.wetgate"))
 
 
-@pytest.mark.skipif(python_39() is None, reason="no Python 3.9 on this machine")
+@needs_python_39
 def test_the_whole_way_under_python_39(tmp_path):
-    told = take_the_whole_way(python_39(), tmp_path)
+    told = take_the_whole_way(PYTHON_39, tmp_path)
     assert told["pairs"] == [1001] and told["state"] == "finished"
 
 
@@ -79,11 +65,6 @@ def test_the_whole_way_loads_only_the_standard_library(tmp_path):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_every_file_is_python_39_and_imports_only_what_is_shared(path):
-    tree = ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 9))
-    assert not any(isinstance(node, ast.Match) for node in ast.walk(tree))
-    for node in ast.walk(tree):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        names += [node.module] if isinstance(node, ast.ImportFrom) else []
-        for name in names:
-            shared = name in ("wetgate.errors", "wetgate.files") or name.partition(".")[0] in sys.stdlib_module_names
-            assert shared or name.startswith("wetgate.project"), f"{path.name} imports {name}"
+    for name in imported_by(path):
+        shared = name in ("wetgate.errors", "wetgate.files") or name.partition(".")[0] in sys.stdlib_module_names
+        assert shared or name.startswith("wetgate.project"), f"{path.name} imports {name}"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import json
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from old_python import PYTHON_39, imported_by, needs_python_39, run_bare
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FILES = sorted((REPOSITORY / "wetgate" / "service").glob("*.py"))
@@ -55,27 +53,14 @@ print(json.dumps(told))
 """
 
 
-def python_39():
-    installed = sorted(Path.home().glob(".pyenv/versions/3.9.*/bin/python"))
-    return str(installed[0]) if installed else shutil.which("python3.9")
-
-
 def take_the_whole_way(python):
     """In the places of the ``places`` fixture."""
-    done = subprocess.run(
-        [python, "-I", "-S", "-W", "error", "-c", WHOLE_WAY, REPOSITORY, Path(__file__).parent],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    return json.loads(done.stdout)
+    return json.loads(run_bare(python, WHOLE_WAY, REPOSITORY, Path(__file__).parent))
 
 
-@pytest.mark.skipif(python_39() is None, reason="no Python 3.9 on this machine")
+@needs_python_39
 def test_the_whole_way_under_python_39(places):
-    told = take_the_whole_way(python_39())
+    told = take_the_whole_way(PYTHON_39)
     assert (told["restored"], told["us"], told["recipe"]) == (42, 10, "color")
     assert (told["status"], told["error"]) == ({"pid": 1}, ["No.", 6])
     assert list(places.folder.iterdir()) == []
@@ -90,12 +75,7 @@ def test_the_whole_way_loads_only_the_standard_library(places):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_every_file_is_python_39_and_imports_only_what_is_shared(path):
-    tree = ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 9))
-    assert not any(isinstance(node, ast.Match) for node in ast.walk(tree))
-    for node in ast.walk(tree):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        names += [node.module] if isinstance(node, ast.ImportFrom) else []
-        for name in names:
-            shared = name in ("wetgate", "wetgate.errors", "wetgate.files")
-            shared = shared or name.startswith(("wetgate.project", "wetgate.service"))
-            assert shared or name.partition(".")[0] in sys.stdlib_module_names, f"{path.name} imports {name}"
+    for name in imported_by(path):
+        shared = name in ("wetgate", "wetgate.errors", "wetgate.files")
+        shared = shared or name.startswith(("wetgate.project", "wetgate.service"))
+        assert shared or name.partition(".")[0] in sys.stdlib_module_names, f"{path.name} imports {name}"
