@@ -10,6 +10,7 @@ from wetgate.errors import WetgateError
 from wetgate.files import sha256
 from wetgate.images import open_source, write_image
 from wetgate.pairing.prepare import Pictures, examine, prepare, without_logos
+from wetgate.pairing.residual import Residual
 from wetgate.project import create_restoration
 from wetgate.simulate.footage import demo_footage
 
@@ -97,9 +98,9 @@ def restoration(tmp_path):
     return create_restoration(tmp_path / "reel.wetgate", "color")
 
 
-def add(restoration, frame, scan, reference, mask=None):
+def add(restoration, frame, scan, reference, mask=None, depth="half"):
     with restoration.add_pair(frame) as draft:
-        write_image(draft.scan, scan)
+        write_image(draft.scan, scan, bit_depth=depth)
         write_image(draft.reference, reference)
         if mask is not None:
             write_image(draft.mask, mask)
@@ -255,3 +256,19 @@ def test_what_is_nearly_blank_ends_no_preparation():
     bump[90:110, 120:140] += 0.0004
     found = finding(bump, bump.copy())
     assert found.residual_px is None or found.residual_px < 0.1 or found.reason
+
+
+def test_what_cannot_be_measured_in_the_end_ends_no_preparation(restoration, monkeypatch):
+    nothing = Residual(np.inf, np.inf)
+    monkeypatch.setattr("wetgate.pairing.align.estimate_residual", lambda *asked: nothing)
+    whole = picture(1, 240, 300)
+    add(restoration, 1001, faded(whole[20:220, 20:280]), whole[24:224, 20:280])
+    add(restoration, 1002, faded(whole[20:220, 20:280]), picture(2))
+    pairs = prepare(restoration)
+    assert [(pair.frame, pair.residual_px) for pair, _ in pairs] == [(1001, None)]
+    assert "do not show the same picture" in restoration.pairs({"rejected"})[0].reason
+
+
+def test_code_values_that_nobody_has_divided_end_no_preparation(restoration):
+    add(restoration, 1001, faded(picture(1)) * np.float32(65535), picture(1), depth="float")
+    assert [pair.frame for pair, _ in prepare(restoration)] == [1001]

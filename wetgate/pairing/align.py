@@ -75,7 +75,8 @@ def align(scan: Array, reference: Array, *, dense: bool = True) -> Alignment:
     a smooth field goes on top where neighbours foretell a block's shift and local correlation improves.
 
     Raises:
-        WetgateError: a picture is too small, blank or holds too few numbers, or the two do not show the same.
+        WetgateError: a picture is too small, blank or holds too few numbers, or the two do not show the same, or too
+            little to be measured.
     """
     pictures = [_checked(pixels, name) for pixels, name in ((scan, "scan"), (reference, "reference"))]
     levels = _levels(pictures[0], pictures[1])
@@ -94,6 +95,10 @@ def align(scan: Array, reference: Array, *, dense: bool = True) -> Alignment:
     if dense and (warped := _warped(finest, transform, kind, left)) is not None:
         laid, field, left = warped
         kind, flow = "dense", _flow(finest, transform, field, scan.shape)
+    if not np.isfinite(left.mean):
+        raise WetgateError(
+            "There is too little in scan and reference to tell how well they lie on one another; choose another frame."
+        )
     return Alignment(
         transform=transform,
         kind=kind,
@@ -108,6 +113,8 @@ def align(scan: Array, reference: Array, *, dense: bool = True) -> Alignment:
 
 def measure_residual(scan: Array, reference: Array, transform: Matrix | None = None) -> tuple[float, float]:
     """Mean and worst corner of the misalignment, in scan pixels, of pictures [H, W, 3] that lie on one another.
+
+    Infinite where there is too little in them to measure.
 
     Args:
         transform: [3, 3] from scan to reference pixels; None where both show the same frame.

@@ -73,7 +73,7 @@ def clipped(pixels: Array) -> Array:
         for sign in (1, -1):
             values = sign * pixels[..., k]
             top = float(values.max())
-            counts = np.histogram(values, bins=12, range=(top - 11.5 * _LEVEL, top + 0.5 * _LEVEL))[0][::-1]
+            counts = np.histogram(top - values, bins=12, range=(-0.5 * _LEVEL, 11.5 * _LEVEL))[0]
             beside = float(counts[2:].mean())
             piled = counts[0] > _PILE * values.size and counts[0] > _PILE_RATIO * beside
             if piled and beside > _CONTINUED * counts[0]:
