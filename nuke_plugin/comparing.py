@@ -29,7 +29,7 @@ def compare(first: RunStanding, second: RunStanding) -> tuple[Difference, ...]:
     lines = [
         line("State", lambda run: words.RUN_STATES.get(run.state, run.state)),
         line("Time", lambda run: words.duration(words.seconds_since_start(run))),
-        line("Protects", lambda run: words.PROTECTED.get(str(run.settings.get("protect")), ("?", ""))[0]),
+        line("Protects", lambda run: words.kept(run.settings) or "?"),
         line("Pairs", lambda run: str(len(run.settings.get("pairs") or ()))),
         line("Held out", lambda run: str(len(run.settings.get("held_out") or ()) or "by turns")),
     ]

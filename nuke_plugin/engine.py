@@ -35,6 +35,7 @@ Failed = Callable[[str], None]
 Follow = Callable[[str], None]
 
 _PROTECTED = ("grain", "luma", "none")
+_GRAIN = ("keep", "match", "none")
 _NEEDED = ("Python", "Packages", "Training", "Models", "Images")
 """What of `wetgate doctor` must work for a training."""
 _KEPT_LINES = 20
@@ -70,10 +71,11 @@ class Options:
 
     Attributes:
         seconds: how long it may take, in all.
-        protect: "grain", "luma" or "none".
+        protect: what of the scan is kept where colour is learnt: "grain", "luma" or "none".
         hold_out: so many pairs are never trained on.
         device: "auto", "cpu" or "cuda".
         operator: who is responsible, for the record.
+        grain: what becomes of the scan's grain where detail is learnt: "keep", "match" or "none".
     """
 
     seconds: float = 60.0
@@ -81,11 +83,15 @@ class Options:
     hold_out: int = 0
     device: str = "auto"
     operator: str = ""
+    grain: str = "keep"
 
     def words(self) -> list[str]:
         if self.protect not in _PROTECTED:
             raise WetgateError(f"{self.protect} cannot be protected: choose one of {', '.join(_PROTECTED)}.")
+        if self.grain not in _GRAIN:
+            raise WetgateError(f"Grain cannot be {self.grain}: choose one of {', '.join(_GRAIN)}.")
         words = ["--time", f"{self.seconds:g}s", "--protect", self.protect, "--device", self.device]
+        words += ["--grain", self.grain] if self.grain != "keep" else []
         words += ["--hold-out", str(self.hold_out)] if self.hold_out else []
         return [*words, "--operator", self.operator] if self.operator else words
 

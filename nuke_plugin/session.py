@@ -25,7 +25,7 @@ from nuke_plugin.engine import Calls, Engine, Health, Options, Task, Worker
 from nuke_plugin.memory import memory_file, remember, remembered, use
 from nuke_plugin.standing import PairStanding, Reader, RunStanding, Standing, exr_size, write_note
 from wetgate.errors import WetgateError
-from wetgate.project import Pair, Run, create_restoration, open_restoration
+from wetgate.project import TRAINABLE, WITHOUT_REFERENCE, Pair, Run, create_restoration, open_restoration
 
 ACTIONS: Mapping[str, frozenset[str]] = {
     "none": frozenset({"train"}),
@@ -54,7 +54,7 @@ class Desk(Protocol):
         """Why there is no graph, in a sentence; empty where there is one."""
 
     def from_viewer(self, folder: str) -> str:
-        """Take what the Viewer shows as a pair; what was done, in a sentence.
+        """Take what the Viewer shows, a pair or a scan; what was done, in a sentence.
 
         Raises:
             WetgateError: there is nothing to take, or it cannot be written.
@@ -289,7 +289,7 @@ class Session:
             self._worker.run(lambda: change(Pair(pair.folder)), lambda _: self.look(), self._failed)
 
     def add_from_viewer(self) -> None:
-        """Take what the host's Viewer shows as a pair."""
+        """Take what the host's Viewer shows: a pair, or where the recipe needs no reference, the scan alone."""
         folder = self.standing.folder
         if folder is None:
             self._failed("Open or make a restoration first, so that the pair has a place.")
@@ -313,6 +313,11 @@ class Session:
         if bare - self._tried and not busy and self.has_engine:
             self._tried |= bare
             self.prepare()
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether the recipe learns from pairs only, and not from the scan alone."""
+        return self.standing.recipe not in WITHOUT_REFERENCE
 
     # Training
 
@@ -352,11 +357,11 @@ class Session:
             return "Looking for the engine."
         if not self.has_engine:
             return self.health.sentence
-        if standing.recipe != "color":
+        if standing.recipe not in TRAINABLE:
             return f"The recipe {words.RECIPES.get(standing.recipe, standing.recipe)} cannot be trained yet."
-        if not standing.pairs:
-            return "Add a pair first: a frame of the scan and the same frame of the reference."
-        if all(pair.state in ("rejected", "damaged") for pair in standing.pairs):
+        if not standing.pairs and not standing.footage:
+            return words.BEGIN.get(standing.recipe, "Add a pair first.")
+        if not standing.footage and all(pair.state in ("rejected", "damaged") for pair in standing.pairs):
             return "All pairs are rejected: accept one, or add others."
         return ""
 
@@ -580,17 +585,23 @@ def _options(kept: Any) -> Options:
     """As last chosen for this restoration; what is not understood is left at its default."""
     kept = kept if isinstance(kept, dict) else {}
     default = Options()
-    protect, seconds, hold_out = kept.get("protect"), kept.get("time_s"), kept.get("hold_out")
+    protect, grain, seconds, hold_out = (kept.get(name) for name in ("protect", "grain", "time_s", "hold_out"))
     return replace(
         default,
         protect=protect if protect in words.PROTECTED else default.protect,
+        grain=grain if grain in words.GRAIN else default.grain,
         seconds=float(seconds) if isinstance(seconds, (int, float)) and seconds > 0 else default.seconds,
         hold_out=hold_out if isinstance(hold_out, int) and hold_out >= 0 else default.hold_out,
     )
 
 
 def _as_setting(options: Options) -> dict[str, Any]:
-    return {"protect": options.protect, "time_s": options.seconds, "hold_out": options.hold_out}
+    return {
+        "protect": options.protect,
+        "grain": options.grain,
+        "time_s": options.seconds,
+        "hold_out": options.hold_out,
+    }
 
 
 def _suggestions(answer: Mapping[str, Any]) -> list[Suggestion]:

@@ -167,6 +167,7 @@ class Standing:
     Attributes:
         folder: None while none is open.
         problem: why it cannot be read, in a sentence; empty when it can.
+        footage: scans without a reference that it learns from, as patterns.
     """
 
     folder: Optional[Path] = None
@@ -174,6 +175,7 @@ class Standing:
     recipe: str = ""
     encoding: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    footage: tuple[str, ...] = ()
     pairs: tuple[PairStanding, ...] = ()
     runs: tuple[RunStanding, ...] = ()
 
@@ -212,6 +214,7 @@ class Reader:
             restoration.recipe,
             restoration.encoding,
             MappingProxyType(restoration.settings),
+            tuple(one["scan"] for one in restoration.footage),
             pairs,
             tuple(run for run in runs if run is not None),
         )

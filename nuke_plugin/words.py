@@ -21,6 +21,33 @@ PROTECTED: Mapping[str, tuple[str, str]] = {
     "luma": ("Brightness", "Only colour may change; the scan's brightness stays, pixel by pixel."),
     "none": ("Nothing", "Everything may change, grain and detail included."),
 }
+GRAIN: Mapping[str, tuple[str, str]] = {
+    "keep": ("Grain kept", "The scan's grain stays as it was scanned."),
+    "match": ("Grain matched", "The scan's grain is brought to the strength and size of the reference's."),
+    "none": ("Grain taken out", "What is restored has no grain."),
+}
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "color": ("protect",),
+    "exemplar": ("protect",),
+    "detail": ("grain",),
+    "telecine": ("protect", "grain"),
+}
+"""Which of `protect` and `grain` mean something to a recipe; neither where it is not named."""
+KEPT: Mapping[str, str] = {
+    "damage": "All but damage",
+    "steady": "All but flicker and weave",
+}
+"""Of recipes that leave no choice."""
+BEGIN: Mapping[str, str] = {
+    "color": "Add a pair: a frame of the scan, and the same frame of the reference (a DVD, a telecine, a print).",
+    "exemplar": "Add examples with `wetgate add` and look at what `wetgate propose` makes of them.",
+    "detail": "Add a pair: a frame of the scan, and the same frame of a better element (a larger gauge, an earlier "
+    "generation).",
+    "telecine": "Add a pair: a frame of the scan, and the same frame of the video.",
+    "damage": "Show the scan in the Viewer and press Add scan: the model learns from the film's own clean places.",
+    "steady": "Show the scan in the Viewer and press Add scan: flicker and weave are measured in it.",
+}
+"""What a restoration wants first, by its recipe."""
 ENCODINGS: Mapping[str, str] = {
     "display": "Display (0-1, as on a monitor)",
     "linear": "Scene-linear (as Nuke works)",
@@ -141,10 +168,23 @@ def doing(run: Optional[RunStanding]) -> str:
 
 def verdict(run: RunStanding) -> str:
     """What the run's record says of pairs that were held out."""
-    before, after = (run.measures.get(name, {}).get("delta_e") for name in ("scan", "restored"))
-    if before is None or after is None:
-        return ""
-    return f"On pairs it had not seen, the colour difference went from {before:.1f} to {after:.1f}."
+    scan, restored = (run.measures.get(name, {}) for name in ("scan", "restored"))
+    learns_colour = str(run.settings.get("recipe", "color")) in ("color", "exemplar")
+    for key, sentence in (
+        ("delta_e", "On pairs it had not seen, the colour difference went from {0:.1f} to {1:.1f}."),
+        ("psnr", "On pairs it had not seen, it came from {0:.1f} to {1:.1f} dB of the reference."),
+    ):
+        if key in scan and key in restored and (learns_colour or key != "delta_e"):
+            return sentence.format(scan[key], restored[key])
+    return ""
+
+
+def kept(settings: Mapping[str, object]) -> str:
+    """What a run with these settings keeps of the scan, in as few words as a table has room for."""
+    recipe = str(settings.get("recipe", "color"))
+    names = {"protect": PROTECTED, "grain": GRAIN}
+    chosen = [names[name].get(str(settings.get(name)), ("",))[0] for name in CHOICES.get(recipe, ())]
+    return ", ".join(filter(None, chosen)) or KEPT.get(recipe, "")
 
 
 def curves(run: Optional[RunStanding]) -> str:

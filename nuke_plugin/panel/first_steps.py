@@ -9,6 +9,7 @@ from nuke_plugin import words
 from nuke_plugin.panel import theme
 from nuke_plugin.panel.qt import Qt, QtWidgets, em, named, scaled
 from nuke_plugin.session import Session
+from wetgate.project import TRAINABLE
 
 
 class InstallPage(QtWidgets.QWidget):
@@ -102,7 +103,9 @@ class OpenPage(QtWidgets.QWidget):
         named(self.browse, "Choose where the new restoration goes")
         self.browse.clicked.connect(self._browse)
         self.recipe = QtWidgets.QComboBox()
-        self.recipe.addItem(words.RECIPES["color"], "color")
+        for key in TRAINABLE:
+            self.recipe.addItem(words.RECIPES[key], key)
+            self.recipe.setItemData(self.recipe.count() - 1, words.BEGIN[key], Qt.ItemDataRole.ToolTipRole)
         named(self.recipe, "What is to be restored")
         self.encoding = QtWidgets.QComboBox()
         for key, name in words.ENCODINGS.items():

@@ -16,6 +16,10 @@ from nuke_plugin.standing import PairStanding
 
 Index = Union[QtCore.QModelIndex, QtCore.QPersistentModelIndex]
 _PAIR = Qt.ItemDataRole.UserRole
+_ADDS = {
+    "pair": "Take the Viewer's two inputs at this frame as a pair",
+    "scan": "Learn from the scan that the Viewer shows; with a reference as its input B, take both as a pair",
+}
 
 
 class PairModel(QtCore.QAbstractListModel):
@@ -175,7 +179,7 @@ class PairList(QtWidgets.QWidget):
         self.view.clicked.connect(lambda _: self.opened.emit())
         self.view.activated.connect(lambda _: self.opened.emit())
         self.add = QtWidgets.QPushButton("Add pair from Viewer")
-        named(self.add, "Add pair from Viewer", "Take the Viewer's two inputs at this frame as a pair")
+        named(self.add, "Add pair from Viewer", _ADDS["pair"])
         theme.tooltips_on(self.add)
         self.add.clicked.connect(session.add_from_viewer)
         self.prepare = QtWidgets.QPushButton("Prepare")
@@ -202,11 +206,18 @@ class PairList(QtWidgets.QWidget):
             self.view.setCurrentIndex(self.model.index(row))
         used = sum(pair.state == "accepted" for pair in pairs)
         new = sum(pair.state == "collected" for pair in pairs)
-        said = [f"{used} accepted of {len(pairs)}"] if pairs else ["none yet"]
+        footage = len(session.standing.footage)
+        said = [f"{used} accepted of {len(pairs)}"] if pairs or not footage else []
+        said = ["none yet"] if not pairs and not footage else said
+        said += [f"{footage} {'scan' if footage == 1 else 'scans'} without reference"] if footage else []
         said += [f"{new} new"] if new else []
         said += ["being prepared"] if "prepare" in session.busy else []
         self.counts.setText(", ".join(said))
         self.prepare.setEnabled(bool(pairs) and "prepare" not in session.busy and session.has_engine)
+        what = "pair" if session.needs_reference else "scan"
+        self.add.setText(f"Add {what} from Viewer")
+        self.add.setAccessibleName(self.add.text())
+        self.add.setToolTip(_ADDS[what])
         self.add.setEnabled(not session.desk.why_not)
         if session.desk.why_not:
             self.add.setToolTip(session.desk.why_not)

@@ -173,7 +173,7 @@ def _cells(run: RunStanding) -> tuple[str, ...]:
     return (
         f"{run.number:03d}",
         words.RUN_STATES.get(run.state, run.state),
-        words.PROTECTED.get(str(run.settings.get("protect")), ("",))[0],
+        words.kept(run.settings),
         words.duration(words.seconds_since_start(run)),
         *("" if value is None else f"{value:.1f}" for value in measured),
         run.note,

@@ -28,6 +28,12 @@ class TrainBar(QtWidgets.QWidget):
             self.protect.setItemData(self.protect.count() - 1, what, Qt.ItemDataRole.ToolTipRole)
         named(self.protect, "What of the scan is protected")
         self.protect.currentIndexChanged.connect(self._choose)
+        self.grain = shrinkable(QtWidgets.QComboBox())
+        for key, (name, what) in words.GRAIN.items():
+            self.grain.addItem(name, key)
+            self.grain.setItemData(self.grain.count() - 1, what, Qt.ItemDataRole.ToolTipRole)
+        named(self.grain, "What becomes of the scan's grain")
+        self.grain.currentIndexChanged.connect(self._choose)
         self.time = shrinkable(QtWidgets.QComboBox())
         for name, seconds in words.DURATIONS.items():
             self.time.addItem(name, float(seconds))
@@ -59,7 +65,7 @@ class TrainBar(QtWidgets.QWidget):
         self.device = theme.dimmed(QtWidgets.QLabel())
 
         options = QtWidgets.QHBoxLayout()
-        for widget in (self.protect, self.time, self.hold_out):
+        for widget in (self.protect, self.grain, self.time, self.hold_out):
             options.addWidget(widget)
         options.addStretch(1)
         buttons = QtWidgets.QHBoxLayout()
@@ -143,7 +149,15 @@ class TrainBar(QtWidgets.QWidget):
 
     def _show_options(self) -> None:
         options = self._session.options
-        for box, value in ((self.protect, options.protect), (self.time, options.seconds)):
+        recipe, pairs = self._session.standing.recipe, self._session.standing.pairs
+        for name, box in (("protect", self.protect), ("grain", self.grain)):
+            box.setVisible(name in words.CHOICES.get(recipe, ()))
+        self.hold_out.setVisible(bool(pairs) or self._session.needs_reference)
+        for box, value in (
+            (self.protect, options.protect),
+            (self.grain, options.grain),
+            (self.time, options.seconds),
+        ):
             index = box.findData(value)
             if index < 0 and box is self.time:  # set by hand, in restoration.json
                 box.blockSignals(True)
@@ -155,10 +169,12 @@ class TrainBar(QtWidgets.QWidget):
         self.hold_out.setValue(options.hold_out)
         self.hold_out.blockSignals(False)
         self.protect.setToolTip(words.PROTECTED[options.protect][1])
+        self.grain.setToolTip(words.GRAIN[options.grain][1])
 
     def _choose(self, _: int) -> None:
         self._session.choose_options(
             protect=str(self.protect.currentData()),
+            grain=str(self.grain.currentData()),
             seconds=float(self.time.currentData()),
             hold_out=self.hold_out.value(),
         )
@@ -230,11 +246,10 @@ class TrainPage(QtWidgets.QWidget):
             _quietly(self.frame, self.frame.findData(run.preview_pair))
 
     def _advice(self) -> str:
-        if not self._session.standing.pairs:
-            return (
-                "Add a pair: a frame of the scan, and the same frame of the reference (a DVD, a telecine, a print).\n"
-                "Then press Train. A first restored picture is here seconds later."
-            )
+        standing = self._session.standing
+        if not standing.pairs and not standing.footage:
+            begin = words.BEGIN.get(standing.recipe, words.BEGIN["color"])
+            return f"{begin}\nThen press Train. A first restored picture is here seconds later."
         run = self._session.standing.latest
         if run is not None and run.at_work:
             return "The first restored picture comes in a moment."

@@ -211,7 +211,7 @@ def test_why_there_is_nothing_to_train_is_said(make_panel, tmp_path, until, appl
     panel.refresh()
     assert not panel.bar.train.isEnabled()
     assert panel.bar.doing.text() == panel.bar.train.toolTip()
-    assert panel.bar.doing.text() == "Add a pair first: a frame of the scan and the same frame of the reference."
+    assert panel.bar.doing.text().startswith("Add a pair: a frame of the scan, and the same frame of the reference")
 
 
 def test_a_restoration_whose_pairs_are_all_rejected_cannot_be_trained(open_reel, until, reel):
