@@ -208,6 +208,13 @@ def _depth_to_space(node: Node, x: Tensor) -> Tensor:
     return apart.reshape(batch, -1, height * block, width * block)
 
 
+def _space_to_depth(node: Node, x: Tensor) -> Tensor:
+    block = node.get("blocksize")
+    batch, _, height, width = x.shape
+    apart = x.reshape(batch, -1, height // block, block, width // block, block).permute(0, 3, 5, 1, 2, 4)
+    return apart.reshape(batch, -1, height // block, width // block)
+
+
 def _reduce(of: Callable[[Tensor, list[int], bool], Tensor]) -> Callable[..., Value]:
     def run(node: Node, x: Tensor, axes: Sizes | None = None) -> Tensor:
         node.demand("noop_with_empty_axes", 0)
@@ -352,6 +359,7 @@ OPERATORS: dict[str, Callable[..., Value | list[Any]]] = {
     "Slice": _slice,
     "Softmax": _softmax,
     "Softplus": _unary(F.softplus),
+    "SpaceToDepth": _space_to_depth,
     "Split": _split,
     "Sqrt": _unary(torch.sqrt),
     "Squeeze": _squeeze,

@@ -18,6 +18,7 @@ from wetgate.images import read_image, to_display, write_image
 from wetgate.pairing.align import LEAST_SIDE, Alignment, align, measure_residual, warp
 from wetgate.pairing.confidence import burnt_in, judge
 from wetgate.pairing.fields import COMBED_SHARE, combed_share, upper_field
+from wetgate.pairing.overlap import fineness, overlap
 from wetgate.pairing.thumbnails import draw_missing
 from wetgate.project import Pair, Restoration
 
@@ -34,6 +35,8 @@ MOST_COMPARED = 12
 LEAST_USABLE = 0.1
 """Of a pair's picture, or it is rejected."""
 _EXAMINED_SIDE = 512
+DAMAGED = ("telecine",)
+"""Recipes whose scans lack picture: references are trusted there, and lie as close as their own pixels allow."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def prepare(
     draw_missing(pairs, restoration.encoding)
     accepted = []
     waiting = [pair for pair in pairs if pair.state != "rejected"]
-    for pair, pictures in _looked_at(waiting, restoration.encoding):
+    for pair, pictures in _looked_at(waiting, restoration.encoding, restoration.recipe in DAMAGED):
         follow(pair)
         if pictures is not None:
             accepted.append((pair, pictures))
@@ -129,14 +132,14 @@ def glance(restoration: Restoration) -> list[tuple[Pair, Pictures]]:
     ]
 
 
-def _looked_at(pairs: list[Pair], encoding: str) -> Iterator[tuple[Pair, Pictures | None]]:
+def _looked_at(pairs: list[Pair], encoding: str, damaged: bool) -> Iterator[tuple[Pair, Pictures | None]]:
     def look(pair: Pair) -> tuple[Pictures | None, dict[str, Any]]:
         pictures = _read(pair)
         if isinstance(pictures, WetgateError):
             if pair.state == "accepted":
                 raise pictures
             return None, {"state": "rejected", "reason": str(pictures)}
-        return (pictures, {}) if pair.state == "accepted" else _prepared(pair, pictures, encoding)
+        return (pictures, {}) if pair.state == "accepted" else _prepared(pair, pictures, encoding, damaged)
 
     with ThreadPoolExecutor(2) as workers:
         for pair, (pictures, found) in zip(pairs, workers.map(look, pairs), strict=True):
@@ -145,20 +148,21 @@ def _looked_at(pairs: list[Pair], encoding: str) -> Iterator[tuple[Pair, Picture
             yield pair, pictures
 
 
-def _prepared(pair: Pair, pictures: Pictures, encoding: str) -> tuple[Pictures | None, dict[str, Any]]:
+def _prepared(pair: Pair, pictures: Pictures, encoding: str, damaged: bool) -> tuple[Pictures | None, dict[str, Any]]:
     """The pair's pictures as they are learnt from, written beside the collected ones, and what to note."""
     combed = combed_share(to_display(pictures.reference, encoding).mean(2)) > COMBED_SHARE
     collected = pictures
     if combed:
         pictures = replace(pictures, reference=upper_field(pictures.reference))
-    found = examine(pictures, encoding)
+    aligned = bool(pair.where_from.get("aligned"))
+    found = _by_hand(pictures) if aligned else examine(pictures, encoding, damaged=damaged)
     residual = None if found.residual_px is None else round(found.residual_px, 3)
     if found.reason:
         return None, {"state": "rejected", "reason": found.reason, "residual_px": residual}
     note: dict[str, Any] = {"state": "accepted", "residual_px": residual, "prepared": "reference.exr"}
     confidence = pair.folder / "confidence.exr"
     confidence.unlink(missing_ok=True)
-    if residual is None:
+    if residual is None and not damaged and not aligned:
         return collected, note
     reference, valid = pictures.reference, None
     if found.alignment is not None:
@@ -169,7 +173,8 @@ def _prepared(pair: Pair, pictures: Pictures, encoding: str) -> tuple[Pictures |
         write_image(pair.folder / "prepared.exr", reference, bit_depth=depth)
         reference = read_image(pair.folder / "prepared.exr").pixels
         note["prepared"] = "prepared.exr"
-    judged = judge(to_display(pictures.scan, encoding), to_display(reference, encoding), valid)
+    weigh = overlap if damaged else judge
+    judged = weigh(to_display(pictures.scan, encoding), to_display(reference, encoding), valid)
     usable = float(judged.weight.mean())
     if usable < LEAST_USABLE:
         reason = f"only {usable:.0%} of the picture can be learnt from ({', '.join(judged.notes)})"
@@ -219,17 +224,23 @@ def _read(pair: Pair) -> Pictures | WetgateError:
         return error
 
 
-def examine(pictures: Pictures, encoding: str = "display") -> Finding:
+def examine(pictures: Pictures, encoding: str = "display", *, damaged: bool = False) -> Finding:
     """Whether scan and reference can be a pair, and how the reference is laid over the scan.
 
     Pictures of one size that lie close already stay as they are; others are aligned
     (:func:`wetgate.pairing.align.align`).
+
+    Args:
+        pictures: as collected.
+        encoding: of both.
+        damaged: the scan lacks picture; then a reference is close where it lies within half a pixel of its own, which
+            may be several of the scan's, and is never bent to what the scan still shows.
     """
     if reason := _refusal(pictures):
         return Finding(reason)
     scan, reference = (to_display(picture, encoding) for picture in (pictures.scan, pictures.reference))
     if scan.shape != reference.shape:
-        return _aligned(scan, reference)
+        return _aligned(scan, reference, damaged=damaged)
     try:
         correlation = _correlation(scan, reference)
     except WetgateError as error:
@@ -240,17 +251,24 @@ def examine(pictures: Pictures, encoding: str = "display") -> Finding:
     if min(scan.shape[:2]) < LEAST_SIDE:
         return Finding("" if same else "scan and reference do not show the same picture")
     if not same:
-        return _aligned(scan, reference)
+        return _aligned(scan, reference, damaged=damaged)
     try:
         before, corner = measure_residual(scan, reference)
     except WetgateError as error:
         return Finding(str(error).rstrip("."))
     if before <= CLOSE_PX and corner <= CLOSE_CORNER_PX:
         return Finding(residual_px=before, before_px=before)
-    found = _aligned(scan, reference, before)
+    found = _aligned(scan, reference, before, damaged=damaged)
     if found.residual_px is None:  # too little to align by, but the same picture at the same place
         return Finding(before_px=before)
     return Finding(residual_px=before, before_px=before) if before <= min(found.residual_px, MOST_PX) else found
+
+
+def _by_hand(pictures: Pictures) -> Finding:
+    """A pair that somebody has laid over one another: nothing is measured, nothing moved."""
+    if pictures.scan.shape != pictures.reference.shape:
+        return Finding("it was added as aligned, but scan and reference differ in size: add it again without --aligned")
+    return Finding(_refusal(pictures))
 
 
 def _refusal(pictures: Pictures) -> str:
@@ -286,16 +304,17 @@ def _correlation(scan: Array, reference: Array) -> float:
     return float((first * second).mean())
 
 
-def _aligned(scan: Array, reference: Array, before: float | None = None) -> Finding:
+def _aligned(scan: Array, reference: Array, before: float | None = None, *, damaged: bool) -> Finding:
     try:
-        alignment = align(scan, reference)
+        alignment = align(scan, reference, dense=not damaged)
     except WetgateError as error:
         words = str(error).rstrip(".")
         return Finding(words[:1].lower() + words[1:], before_px=before)
     left = alignment.residual_px
-    if left > MOST_PX:
+    most = max(MOST_PX, 0.5 * fineness(reference) * scan.shape[1] / reference.shape[1]) if damaged else MOST_PX
+    if left > most:
         return Finding(
-            f"after alignment the reference still lies {left:.2f} pixels off on average; {MOST_PX:.1f} is the most",
+            f"after alignment the reference still lies {left:.2f} pixels off on average; {most:.1f} is the most",
             left,
             before,
         )

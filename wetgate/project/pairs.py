@@ -100,6 +100,12 @@ class Pair:
         return dict(self._data["where_from"])
 
     @property
+    def elements(self) -> tuple[str, str]:
+        """What scan and reference are of, "film" or "telecine"; it tells the steps of the recipe telecine apart."""
+        said = self._data["where_from"]
+        return str(said.get("scan_element", "film")), str(said.get("reference_element", "telecine"))
+
+    @property
     def checksums(self) -> dict[str, str]:
         """SHA-256 of each collected file, by its name."""
         return dict(self._data["sha256"])

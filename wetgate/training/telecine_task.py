@@ -1,0 +1,191 @@
+"""What the loop trains for the telecine recipe: one step's network, on crops of the pairs."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wetgate.training import residual_net
+from wetgate.training.loop import gains_from_bfloat16
+from wetgate.training.telecine_model import Step, added, drawn, enlarged, reduced, toned
+from wetgate.training.torch_operations import Torch
+
+Array = NDArray[np.float32]
+
+RATE = 1e-3
+DECAY = 1e-2
+BATCH = 4
+"""Crops of a step, in two halves that are computed side by side, one thread each."""
+SIDES = {1: 96, 2: 160, 4: 256}
+"""Of a crop, in pixels of the frame, by the step's reduction."""
+WIDTHS = {1: (24, 48, 96), 2: (48, 80, 112, 144), 4: (64, 96, 128, 160)}
+"""Channels of the network at each level, by the step's reduction."""
+LEAST_SHARE, TRIES = 0.3, 4
+"""A crop should count on so much of it; so many are drawn for that."""
+VALIDATION_SIDE = 512
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A pair as a step learns from it; float32, display values.
+
+    Attributes:
+        number, frame: of the pair.
+        picture: [c, H, W], what the step starts from.
+        seen: [k, H, W], what the network sees, ``picture`` among it.
+        target: [c, H, W], the reference.
+        weight: [H, W] 0-1, how far each pixel counts.
+    """
+
+    number: int
+    frame: int
+    picture: Array
+    seen: Array
+    target: Array
+    weight: Array
+
+
+@dataclass(frozen=True)
+class TelecineTask:
+    """One training of a step's network.
+
+    Attributes:
+        index: of the task in its run; part of the seed.
+        step: tone and scale of the step; its network is what is trained.
+        training: what it learns from.
+        held_out: what judges it, perhaps empty.
+        seed: of the run.
+        device: "cpu" or "cuda".
+        rate, decay: see :class:`wetgate.training.loop.Task`.
+    """
+
+    index: int
+    step: Step
+    training: Sequence[Lesson]
+    held_out: Sequence[Lesson]
+    seed: int
+    device: str
+    rate: float = RATE
+    decay: float = DECAY
+    _pictures: list[Tensor] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of the network at each level."""
+        return WIDTHS[self.step.reduction]
+
+    def initial_weights(self) -> dict[str, Array]:
+        """A network that adds nothing."""
+        lesson = self.training[0]
+        inputs = len(lesson.seen) * self.step.reduction**2
+        return residual_net.initial_weights(inputs, len(lesson.target), self.seed + self.index, self.widths)
+
+    def begin(self) -> None:
+        """Put the lessons on the device: picture, target, weight, seen as channels of one tensor each."""
+        self._pictures[:] = [_joined(lesson, self._multiple).to(self.device) for lesson in self.training]
+
+    def gradients(self, weights: dict[str, Tensor], generator: np.random.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean weighted absolute error in display values at the step's fineness, and its gradients by weight."""
+        crops = self._draw(generator)
+        mass = crops[:, 2 * self._channels].sum().clamp_min(1e-6)
+
+        def of_half(crops: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+            loss = self._error(weights, crops).abs().sum() * self.step.reduction**2 / (mass * self._channels)
+            return loss.detach(), torch.autograd.grad(loss, list(weights.values()))
+
+        (loss, gradients), (other, others) = _side_by_side().map(of_half, crops.chunk(2))
+        return loss + other, {name: a + b for name, a, b in zip(weights, gradients, others, strict=True)}
+
+    def validation(self, weights: dict[str, Tensor]) -> float | None:
+        """Root of the weighted mean squared display error on the middle of the held-out lessons."""
+        if not self.held_out:
+            return None
+        total = mass = 0.0
+        with torch.no_grad():
+            for lesson in self.held_out:
+                picture = _joined(lesson, self._multiple)
+                rows, columns = (_middle(length, self._multiple) for length in picture.shape[1:])
+                picture = picture[None, :, rows, columns].to(self.device)
+                error = self._error(weights, picture, root=True)
+                total += float((error**2).sum()) * self.step.reduction**2 / self._channels
+                mass += float(picture[:, 2 * self._channels].sum())
+        return math.sqrt(total / max(mass, 1e-9))
+
+    @property
+    def _channels(self) -> int:
+        return len(self.training[0].target)
+
+    @property
+    def _multiple(self) -> int:
+        return self.step.reduction * int(2 ** (len(self.widths) - 1))
+
+    def _error(self, weights: dict[str, Tensor], pictures: Tensor, *, root: bool = False) -> Tensor:
+        """Times the weight, or its ``root``: [N, c, h, w] for joined pictures."""
+        c, ops = self._channels, Torch()
+        picture, target, weight, seen = torch.split(pictures, [c, c, 1, pictures.shape[1] - 2 * c - 1], 1)
+        step = replace(self.step, weights=weights)
+        kind = torch.bfloat16 if gains_from_bfloat16(self.device) else torch.float32
+        with torch.autocast(self.device, kind, enabled=kind != torch.float32):
+            more = added(ops, [seen], step)
+        answer = toned(ops, reduced(ops, picture, step), step) + more.float()
+        counted = reduced(ops, weight, step)
+        wanted = reduced(ops, target * weight, step) / counted.clamp_min(1e-6)
+        return (answer - wanted) * (counted.sqrt() if root else counted)
+
+    def _draw(self, generator: np.random.Generator) -> Tensor:
+        """Crops that mostly count, mirrored left to right at random (skies stay above)."""
+        shortest = min(min(picture.shape[1:]) for picture in self._pictures)
+        side = min(SIDES[self.step.reduction], shortest) // self._multiple * self._multiple
+        crops = []
+        for _ in range(BATCH):
+            picture = self._pictures[int(generator.integers(len(self._pictures)))]
+            for _ in range(TRIES):
+                top, left = (int(generator.integers(length - side + 1)) for length in picture.shape[1:])
+                crop = picture[:, top : top + side, left : left + side]
+                if float(crop[2 * self._channels].mean()) >= LEAST_SHARE:
+                    break
+            crops.append(crop.flip(2) if generator.integers(2) else crop)
+        return torch.stack(crops)
+
+
+def answer_of(step: Step, lesson: Lesson, device: str = "cpu") -> Array:
+    """A step's answer [c, H, W], at the frame's size, to a lesson's picture."""
+    multiple = step.multiple
+    height, width = lesson.weight.shape
+    with torch.no_grad():
+        pads = ((0, 0), (0, -height % multiple), (0, -width % multiple))
+        picture, seen = (
+            torch.from_numpy(np.pad(values, pads, mode="edge"))[None].to(device)
+            for values in (lesson.picture, lesson.seen)
+        )
+        ops = Torch()
+        answer = enlarged(ops, drawn(ops, picture, [seen], step), step)[0, :, :height, :width]
+    return np.ascontiguousarray(answer.cpu().numpy())
+
+
+def _joined(lesson: Lesson, multiple: int) -> Tensor:
+    """[2c + 1 + k, H, W], padded to the multiple by what does not count."""
+    height, width = lesson.weight.shape
+    pads = ((0, 0), (0, -height % multiple), (0, -width % multiple))
+    weight = np.pad(lesson.weight[None], pads)
+    picture, target, seen = (np.pad(a, pads, mode="edge") for a in (lesson.picture, lesson.target, lesson.seen))
+    return torch.from_numpy(np.concatenate([picture, target, weight, seen]).astype(np.float32))
+
+
+@functools.cache
+def _side_by_side() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(2)
+
+
+def _middle(length: int, multiple: int) -> slice:
+    side = min(length, VALIDATION_SIDE) // multiple * multiple
+    start = (length - side) // 2
+    return slice(start, start + side)
