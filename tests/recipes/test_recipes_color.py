@@ -21,6 +21,7 @@ from wetgate.project import open_restoration
 from wetgate.recipes import work
 from wetgate.recipes.color import train
 from wetgate.recipes.options import Options
+from wetgate.training.budget import LEAST_STEPS
 from wetgate.training.context_task import ContextTask
 
 STEPS = 10
@@ -103,7 +104,8 @@ def test_held_out_pairs_judge_and_the_report_shows_them(trained):
 def test_nothing_temporary_is_left(trained):
     _, run, _ = trained
     assert [p.name for p in run.folder.parent.parent.rglob("*wetgate-*")] == []
-    assert read_image(run.previews / "latest.png").pixels.shape == (HEIGHT, 3 * WIDTH, 3)
+    strip = read_image(run.previews / "latest.png")
+    assert (strip.pixels.shape, strip.header.depth) == ((HEIGHT, 3 * WIDTH, 3), "8")
 
 
 def test_the_same_seed_gives_the_same_file(trained, reel):
@@ -331,6 +333,7 @@ def test_where_there_is_no_time_there_is_a_model(reel):
     run = restoration.new_run({})
     with run.lock():
         result = train(restoration, run, Options(seconds=0.5, device="cpu"), time.monotonic())
-    assert (result["state"], result["steps"]) == ("finished", 0)
+    assert (result["state"], result["steps"]) == ("finished", LEAST_STEPS)
+    assert result["note"] == run.status()["message"] == work.HURRIED
     scan, reference = pair(77)
     assert np.abs(answer(run.model, scan) - reference).mean() < 0.25 * np.abs(scan - reference).mean()

@@ -30,7 +30,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("folder", metavar="FOLDER", help="the restoration folder")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--time", type=seconds, metavar="60s", help="how long it may take, in all (default: 60s)")
-    length.add_argument("--steps", type=_count, metavar="N", help="train N steps instead: the same result every time")
+    length.add_argument(
+        "--steps", type=_count, metavar="N", help="train the model N steps instead: the same result every time"
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--hold-out", type=int, default=0, metavar="K", help="never train on K of the pairs")
     parser.add_argument(
@@ -141,6 +143,8 @@ def describe(result: dict[str, Any]) -> str:
         lines.append(
             f"On pairs it had not seen: colour difference {before['delta_e']:.1f} before, {after['delta_e']:.1f} after."
         )
+    if "note" in result:
+        lines.append(result["note"])
     return "\n".join([*lines, f"Model:  {result['model']}", f"Report: {result['report']}"])
 
 

@@ -45,7 +45,8 @@ def restore(pixels: Array, model: ColorModel) -> Array:
 def strip(path: Path, sample: Sample, model: ColorModel) -> None:
     """Write scan, restored and reference of a sample's window side by side, as a picture to look at."""
     pictures = [sample.scan_window, restore(sample.scan_window, model), sample.reference_window]
-    write_image(path, np.clip(np.hstack([to_display(picture, model.encoding) for picture in pictures]), 0, 1))
+    shown = np.clip(np.hstack([to_display(picture, model.encoding) for picture in pictures]), 0, 1)
+    write_image(path, shown, bit_depth="8")
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from wetgate.project import Pair, Restoration, Run
 from wetgate.recipes.options import Options
 from wetgate.recipes.previews import Preview
 from wetgate.records.shot_record import PairRecord, SourceRecord, shot_record
-from wetgate.training.budget import Budget
+from wetgate.training.budget import LEAST_STEPS, Budget
 from wetgate.training.onnx_export import export
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ Forward = Callable[[Any, Any], Any]
 CHECKPOINT_S = 10.0
 STATUS_S = 0.5
 VALIDATION_S = 3.0
+HURRIED = "The time was spent before the network could learn anything: train again, and give it more."
 
 
 class Stopped(Exception):
@@ -70,6 +71,7 @@ class Work:
         self._clock = _Clock()
         self._preview = Preview(restoration, run)
         self._last = {"status": 0.0, "checkpoint": time.monotonic(), "validation": 0.0}
+        self._hurried = False
 
     def carry_out(self, steps: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Do the recipe's work.
@@ -79,7 +81,8 @@ class Work:
                 "report", "held_out" (measures by method), "steps", and what the recipe wants to add.
 
         Returns:
-            That, with "state" ("finished", or "stopped" with nothing else of it), "run", "model", "seconds".
+            That, with "state" ("finished", or "stopped" with nothing else of it), "run", "model", "seconds", and
+            "note" (a sentence) where the time was spent before the last network could learn.
         """
         result: dict[str, Any] = {"state": "finished", "run": self.run.number}
         try:
@@ -90,7 +93,9 @@ class Work:
         result["model"] = str(self.run.model) if self.run.model.exists() else None
         result["seconds"] = round(self.elapsed(), 1)
         report = {"report": result["report"]} if "report" in result else {}
-        self.tell(state=result["state"], message="", **report)
+        if self._hurried and result["state"] == "finished":
+            result["note"] = HURRIED
+        self.tell(state=result["state"], message=result.get("note", ""), **report)
         return result
 
     # Time, status, commands
@@ -240,6 +245,7 @@ class Work:
 
         loop.train(task, state, lambda state: self.budget.fraction(state, planned), after_step)
         self._note(task, state, state.running)
+        self._hurried = self.budget.steps is None and state.step <= LEAST_STEPS
         return state
 
     def _note(self, task: Task, state: State, loss: float) -> None:

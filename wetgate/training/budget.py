@@ -11,15 +11,20 @@ if TYPE_CHECKING:
     from wetgate.training.loop import State
 
 JUDGING_SHARE = 0.2
-"""Of the training: for the jobs that only find out, on held-out pairs, how much context is worth."""
+"""Of the time, and as much on top of the steps: for the jobs that only find out, on held-out pairs, how much context
+is worth."""
 LARGE_FROM_S, LARGE_FROM_STEPS = 120.0, 3000
 """From here on there is time to try a larger network against the small one."""
 SMALL, LARGE = 16, 32
+LEAST_STEPS = 5
+"""Of each network, even where preparing took all the time."""
 
 
 @dataclass
 class Budget:
-    """Either ``seconds`` from ``started`` (``time.monotonic()``), or ``steps``; ``reserve`` seconds are kept back."""
+    """Either ``seconds`` from ``started`` (``time.monotonic()``), or ``steps`` of the network that is kept in the end;
+    ``reserve`` seconds are kept back.
+    """
 
     started: float
     seconds: float | None
@@ -44,9 +49,10 @@ class Budget:
 
     def of_final(self) -> float:
         """Seconds, or steps, of the job that trains the model itself."""
-        return self.left() if self.steps is None else math.ceil((1 - JUDGING_SHARE) * self.steps)
+        return self.left() if self.steps is None else self.steps
 
     def fraction(self, state: State, planned: float) -> float:
         """How much of a job is done."""
-        done = state.seconds if self.steps is None else state.step
-        return min(done / planned, 1.0) if planned > 0 else 1.0
+        if self.steps is not None:
+            return min(state.step / planned, 1.0) if planned > 0 else 1.0
+        return min(state.seconds / planned if planned > 0 else 1.0, state.step / LEAST_STEPS, 1.0)
