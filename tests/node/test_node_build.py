@@ -15,6 +15,7 @@ from pathlib import Path
 
 import binaries
 import pytest
+from made_once import made_once
 
 import wetgate
 from wetgate.errors import WetgateError
@@ -33,7 +34,7 @@ def bundle(tmp_path_factory) -> Path:
     """The node for all platforms, with warnings as errors."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build, "FLAGS", (*build.FLAGS, "-Werror"))
-        return build.build(tmp_path_factory.mktemp("bundle"))
+        return made_once(tmp_path_factory, "node-of-all-platforms", build.build) / build.BUNDLE
 
 
 def content(bundle: Path, platform: str) -> bytes:
@@ -188,19 +189,21 @@ def test_what_makes_no_universal_file(slices):
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
     """The wheel, built from the source distribution as an installation without a clone would."""
-    folder = tmp_path_factory.mktemp("wheel")
-    for words in (
-        ["hatchling", "build", "-t", "sdist", "-d", str(folder)],
-        ["pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder)],
-    ):
-        subprocess.run(
-            [sys.executable, "-m", *words, *map(str, folder.glob("*.tar.gz"))],
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-            timeout=240,
-        )
-    return next(folder.glob("*.whl"))
+
+    def make(folder: Path) -> None:
+        for words in (
+            ["hatchling", "build", "-t", "sdist", "-d", str(folder)],
+            ["pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder)],
+        ):
+            subprocess.run(
+                [sys.executable, "-m", *words, *map(str, folder.glob("*.tar.gz"))],
+                cwd=ROOT,
+                check=True,
+                capture_output=True,
+                timeout=240,
+            )
+
+    return next(made_once(tmp_path_factory, "wheel", make).glob("*.whl"))
 
 
 def test_the_wheel_holds_the_node_and_its_sources(wheel, bundle):

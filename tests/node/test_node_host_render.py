@@ -15,6 +15,7 @@ from wetgate.images import open_sink, open_source, read_image, write_image
 from wetgate.inference.curves import Curves, load_curves
 from wetgate.inference.sequences import apply
 from wetgate.inference.session import Session
+from wetgate.inference.tiles import FIRST_SIDES, spans
 from wetgate.onnx_model import ModelCard
 
 SUFFIXES = {np.float32: (".exr", "float"), np.uint16: (".png", "16"), np.uint8: (".png", "8")}
@@ -102,7 +103,10 @@ def test_a_large_frame(host, gain, picture):
 
 def test_a_large_frame_in_tiles_is_as_apply_has_it(host, save_model, picture, applied):
     model = save_model(encoder_decoder())
-    frames = {1: picture(1, (4096, 3112), 4, np.float32)}
+    width, height = 2480, 2400
+    card = Session(model).card
+    assert [len(spans(side, FIRST_SIDES["cpu"], card.halo, card.multiple)) for side in (width, height)] == [2, 2]
+    frames = {1: picture(1, (width, height), 4, np.float32)}
     assert_same(host.node(model=model, source=Clip(frames)).render(1), applied(model, frames)[1])
 
 
