@@ -36,6 +36,8 @@ CODED = {
     "log": "Cineon log pictures: give it a Read with raw data on",
 }
 MEASURE = "It was trained on a steadied scan: press Measure flicker, or the colours follow the flicker."
+STEADIED = "The flicker that it was trained without is taken out by {node}, which comes before."
+TWICE = "Flicker is taken out twice, here and by {node}, which comes before: empty the exposure curves here."
 NO_MODEL = ("no model is chosen", " ")
 
 Work = Union[Job, Measurement]
@@ -113,12 +115,20 @@ def upgrade(node: str) -> None:
 # The model's card
 
 
-def card_words(card: Card, curves: str = "") -> tuple[str, str]:
-    """What a model protects, and what else its card says to a node that has these exposure curves."""
+def card_words(card: Card, curves: str = "", steadied_by: str = "") -> tuple[str, str]:
+    """What a model protects, and what else its card says.
+
+    Args:
+        card: of the model.
+        curves: the node's exposure curves, or "".
+        steadied_by: the node before it that takes flicker out, or "".
+    """
     limits = card.limits.splitlines()
     if WANTS_CURVES in limits:
         limits.remove(WANTS_CURVES)
-        limits += [] if curves else [MEASURE]
+        limits += [] if curves else [STEADIED.format(node=steadied_by) if steadied_by else MEASURE]
+    if curves and steadied_by:
+        limits.append(TWICE.format(node=steadied_by))
     if not card.recipe:
         return "not known", f"A model that something else has made. {' '.join(limits)}"
     sentences = [f"{RECIPES.get(card.recipe, card.recipe)}. It takes {CODED.get(card.encoding, card.encoding)}."]
@@ -129,7 +139,7 @@ def card_words(card: Card, curves: str = "") -> tuple[str, str]:
 
 def _read_card(node: str) -> None:
     """Show what the model's card says, as soon as the server has read it."""
-    model, curves = asked = _card_of(node)
+    model, curves, steadied_by = asked = _card_of(node)
     if not model:
         _show_card(node, asked, NO_MODEL)
         return
@@ -137,7 +147,7 @@ def _read_card(node: str) -> None:
     def read() -> None:
         try:
             with connect() as client:
-                said = card_words(client.describe(model), curves)
+                said = card_words(client.describe(model), curves, steadied_by)
         except WetgateError as error:
             said = ("not known", str(error))
         host.in_main_thread(_show_card, node, asked, said)
@@ -145,12 +155,13 @@ def _read_card(node: str) -> None:
     threading.Thread(target=read, name="wetgate-card", daemon=True).start()
 
 
-def _card_of(node: str) -> tuple[str, str]:
-    """What a node's card depends on."""
-    return host.path(node, "model"), host.path(node, "curves")
+def _card_of(node: str) -> tuple[str, str, str]:
+    """What a node's card depends on: its model, its curves, and which node before it takes flicker out."""
+    steady = (before for before in host.above(node, "WetgateRestore") if host.path(before, "curves"))
+    return host.path(node, "model"), host.path(node, "curves"), next(steady, "")
 
 
-def _show_card(node: str, asked: tuple[str, str], said: tuple[str, str]) -> None:
+def _show_card(node: str, asked: tuple[str, str, str], said: tuple[str, str]) -> None:
     if host.has_node(node) and _card_of(node) == asked:
         host.set_quietly(node, protects=said[0], card=said[1])
 
@@ -229,6 +240,12 @@ def measure(node: str) -> None:
         WetgateError: it cannot be measured, something is not connected, or the node is at work already.
     """
     model, scan = _model_and_scan(node)
+    before = [name for name in [scan, *host.above(scan, "WetgateRestore")] if host.class_of(name) == "WetgateRestore"]
+    if before:
+        raise WetgateError(
+            f"Flicker is measured in the scan, but {node} is behind {before[-1]}: press Measure flicker there; it is "
+            "taken out once, for all that follow."
+        )
     files = scan_of(scan, host.current_view())
     name = host.name_from_now_on(node)
 

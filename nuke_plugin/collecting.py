@@ -1,4 +1,5 @@
-"""Pairs out of Nuke's graph: what the Viewer shows, or what a WetgatePairs node is given, into a restoration.
+"""Pairs out of Nuke's graph: what the Viewer shows, or what a WetgatePairs node is given, into a restoration; and scans
+without a reference, for recipes that learn from these alone.
 
 Frames leave the graph as they are in it, in the script's working space; how that is coded the artist states, and it is
 noted, with nodes, files and view, in each pair. A call adds all of its pairs or none.
@@ -11,16 +12,28 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from nuke_plugin import host, memory
+from nuke_plugin.measuring import scan_of
 from nuke_plugin.scratch import make_scratch
 from wetgate.errors import WetgateError
 from wetgate.files import sentence_for
-from wetgate.project import ENCODINGS, RECIPES, Pair, PairDraft, Restoration, create_restoration, open_restoration
+from wetgate.project import (
+    ENCODINGS,
+    NEIGHBOURS,
+    RECIPES,
+    WITHOUT_REFERENCE,
+    Pair,
+    PairDraft,
+    Restoration,
+    create_restoration,
+    open_restoration,
+)
+from wetgate.service.layout import window_of
 
 RECIPE, ENCODING = "color", "linear"
 """Of a new restoration where the artist has not said otherwise: Nuke's own pictures are scene-linear."""
@@ -73,6 +86,8 @@ def add_pairs(
 ) -> Added:
     """Render frames of two nodes and put them into a restoration, which is made where there is none.
 
+    Where the recipe's models may look at frames before and after, those of the scan are rendered and kept, too.
+
     Args:
         folder: the restoration.
         scan: the node of the pictures to restore.
@@ -90,21 +105,73 @@ def add_pairs(
     """
     there, view = _open(folder, recipe, encoding), view or host.views()[0]
     encoding = there.encoding if there else encoding or ENCODING
+    recipe = there.recipe if there else recipe or RECIPE
     before = there.pairs() if there else []
     nodes = {"scan": scan, "reference": reference, **({"mask": mask} if mask else {})}
     with host.full_resolution(), _scratch() as scratch:
         regions = _check(nodes, frames, region)
         notes = [note for role in ("scan", "reference") for note in _coding_note(nodes[role], encoding)]
-        _render(nodes, frames, regions, view, scratch)
-        restoration = there or create_restoration(folder, recipe or RECIPE, encoding)
+        windows = _windows(scan, frames, NEIGHBOURS.get(recipe, 0), view)
+        around = sorted({number for window in windows.values() for number in window})
+        _render(nodes, {role: around if role == "scan" else frames for role in nodes}, regions, view, scratch)
+        restoration = there or create_restoration(folder, recipe, encoding)
         origins = {frame: _where_from(nodes, frame, view, encoding) for frame in frames}
-        numbers = _move_in(restoration, nodes, frames, region, origins, scratch)
+        for origin in origins.values():
+            origin.update({"neighbours": NEIGHBOURS[recipe]} if recipe in NEIGHBOURS else {})
+        numbers = _move_in(restoration, nodes, windows, region, origins, scratch)
         _note_sources(restoration, nodes)
     memory.use(folder)
     again = {pair.frame for pair in before if pair.region == region and _view_of(pair, view) == view} & set(frames)
     if again:
         notes.append(f"Frame {min(again)} has a pair from before; it now counts twice.")
     return Added(restoration.folder, numbers, tuple(sorted(frames)), tuple(notes))
+
+
+@dataclass(frozen=True)
+class AddedScan:
+    """A scan that a restoration learns from, without a reference.
+
+    Attributes:
+        folder: the restoration.
+        pattern: the scan's files.
+        frames: the numbers of the first and the last of them.
+        notes: what the artist should know, in sentences.
+    """
+
+    folder: Path
+    pattern: str
+    frames: tuple[int, int]
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        first, last = self.frames
+        name = os.path.basename(self.pattern)
+        return " ".join([f"{self.folder.name} learns from {name}, frames {first} to {last}.", *self.notes])
+
+
+def add_scan(folder: str, scan: str, *, view: str = "", recipe: str = "", encoding: str = "") -> AddedScan:
+    """Note a node's files as what a restoration learns from, which is made where there is none.
+
+    Args:
+        folder: the restoration; of a recipe that needs no reference.
+        scan: the node of the pictures to restore: a Read that converts nothing.
+        view, recipe, encoding: as for :func:`add_pairs`.
+
+    Raises:
+        WetgateError: the node's pixels are not those of its files, or something is missing or does not fit.
+    """
+    there, view = _open(folder, recipe, encoding), view or host.views()[0]
+    encoding = there.encoding if there else encoding or ENCODING
+    recipe = there.recipe if there else recipe or RECIPE
+    if recipe not in WITHOUT_REFERENCE:
+        raise WetgateError(f"{folder} is for the recipe {recipe}, which learns from pairs: give it a reference.")
+    files = scan_of(scan, view, f"The recipe {recipe} looks")
+    first, last = (frame + files.offset for frame in host.frame_range(scan))
+    restoration = there or create_restoration(folder, recipe, encoding)
+    restoration.add_source("scan", files.pattern)
+    restoration.add_footage(files.pattern, f"{first}-{last}" if last > first else str(first))
+    memory.use(folder)
+    return AddedScan(restoration.folder, files.pattern, (first, last), tuple(_coding_note(scan, encoding)))
 
 
 def frames_of(text: str) -> list[int]:
@@ -140,8 +207,10 @@ def from_viewer() -> None:
     (host.tell if added.notes else host.say)(str(added))
 
 
-def add_from_viewer(folder: str, *, recipe: str = "", encoding: str = "") -> Added:
+def add_from_viewer(folder: str, *, recipe: str = "", encoding: str = "") -> Union[Added, AddedScan]:
     """Take the Viewer's A as the scan and its B as the reference; where one is missing, the artist is asked for it.
+
+    Where the restoration's recipe needs no reference and the Viewer shows none, its A alone is what is learnt from.
 
     Raises:
         Cancelled: the artist did not choose, or cancelled.
@@ -151,6 +220,8 @@ def add_from_viewer(folder: str, *, recipe: str = "", encoding: str = "") -> Add
     if looked is None:
         raise WetgateError("There is no Viewer: look at the scan as its A, and at the reference as its B.")
     scan, reference = looked.scan, looked.reference
+    if scan is not None and reference in (None, scan) and _needs_no_reference(folder, recipe):
+        return add_scan(folder, scan, view=looked.view, recipe=recipe, encoding=encoding)
     if scan is None:
         scan = host.choose_node(f"Which node is the scan that {reference or 'a reference'} belongs to?")
     if scan is not None and reference in (None, scan):
@@ -194,24 +265,23 @@ def press(button: str) -> None:
 
 def _add(node: str, frames: Sequence[int]) -> None:
     scan, reference, mask = (host.input_of(node, index) for index in range(3))
-    if scan is None or reference is None:
+    alone = reference is None and str(host.knob(node, "recipe")) in WITHOUT_REFERENCE
+    if scan is None or (reference is None and not alone):
         missing = "Scan" if scan is None else "Reference"
         raise WetgateError(f"{node} has nothing at its input {missing}: connect the node of these pictures.")
     folder = _folder_of(node)
     if not folder:
         folder = _ask_for_folder()
         host.set_knob(node, "folder", host.as_text(folder))
-    added = add_pairs(
-        folder,
-        scan,
-        reference,
-        frames,
-        region=_region_of(node, scan),
-        mask=mask,
-        view=str(host.knob(node, "view") or "") or host.current_view(),
-        recipe=str(host.knob(node, "recipe")),
-        encoding=str(host.knob(node, "encoding")),
-    )
+    how = {
+        "view": str(host.knob(node, "view") or "") or host.current_view(),
+        "recipe": str(host.knob(node, "recipe")),
+        "encoding": str(host.knob(node, "encoding")),
+    }
+    if reference is None:
+        host.set_quietly(node, status=str(add_scan(folder, scan, **how)))
+        return
+    added = add_pairs(folder, scan, reference, frames, region=_region_of(node, scan), mask=mask, **how)
     host.set_quietly(node, status=str(added))
 
 
@@ -287,6 +357,12 @@ def _open(folder: str, recipe: str, encoding: str) -> Optional[Restoration]:
     return restoration
 
 
+def _needs_no_reference(folder: str, recipe: str) -> bool:
+    path = Path(folder)
+    there = path.is_absolute() and (path / "restoration.json").exists()
+    return (open_restoration(folder).recipe if there else recipe or RECIPE) in WITHOUT_REFERENCE
+
+
 def _require_place(path: Path) -> None:
     """Fail now, not after the frames are rendered."""
     if path.is_dir() and any(entry.name != ".lock" for entry in path.iterdir()):
@@ -330,6 +406,16 @@ def _check(nodes: dict[str, str], frames: Sequence[int], region: Optional[host.R
     return {"scan": region, "mask": region, "reference": region if same else None}
 
 
+def _windows(scan: str, frames: Sequence[int], radius: int, view: str) -> dict[int, tuple[int, ...]]:
+    """By frame, the frames of the scan that are rendered for its pair: those that there are, itself included."""
+    first, last = host.frame_range(scan)
+    wanted = {number for frame in frames for number in range(frame - radius, frame + radius + 1)}
+    present = {number for number in wanted if first <= number <= last and first != last}
+    if host.source_files(scan)[0]:
+        present = {number for number in present if os.path.isfile(host.frame_file(scan, number, view))}
+    return {frame: window_of(frame, radius, frozenset(present)) for frame in frames}
+
+
 def _coding_note(node: str, encoding: str) -> Iterator[str]:
     """Where what the Read above says and what the artist says do not go together."""
     files, space = host.source_files(node)
@@ -355,7 +441,9 @@ def _scratch() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _render(nodes: dict[str, str], frames: Sequence[int], regions: dict[str, Any], view: str, scratch: Path) -> None:
+def _render(
+    nodes: dict[str, str], frames: Mapping[str, Sequence[int]], regions: dict[str, Any], view: str, scratch: Path
+) -> None:
     """Write the frames of each node, as ``scan.1001.exr``, under one progress window."""
     with host.progress("Wetgate: adding pairs") as window:
         for before, (role, node) in enumerate(nodes.items()):
@@ -365,7 +453,7 @@ def _render(nodes: dict[str, str], frames: Sequence[int], regions: dict[str, Any
 
             with host.matte(node) if role == "mask" else contextlib.nullcontext(node) as source:
                 pattern = f"{scratch}/{role}.####.exr"
-                host.write_frames(source, frames, pattern, view=view, region=regions[role], follow=follow)
+                host.write_frames(source, frames[role], pattern, view=view, region=regions[role], follow=follow)
 
 
 def _where_from(nodes: dict[str, str], frame: int, view: str, encoding: str) -> dict[str, Any]:
@@ -408,22 +496,30 @@ def _note_sources(restoration: Restoration, nodes: dict[str, str]) -> None:
 def _move_in(
     restoration: Restoration,
     nodes: dict[str, str],
-    frames: Sequence[int],
+    windows: Mapping[int, Sequence[int]],
     region: Optional[host.Region],
     origins: dict[int, dict[str, Any]],
     scratch: Path,
 ) -> tuple[int, ...]:
-    """Make the pairs of the rendered frames, all or none; their numbers, in the order of the frames."""
+    """Make the pairs of the rendered frames, all or none; their numbers, in the order of the frames.
+
+    ``windows`` holds, by a pair's frame, the frames of the scan that go into its folder.
+    """
     drafts: list[PairDraft] = []
     try:
         with contextlib.ExitStack() as together:
-            for frame in sorted(frames, reverse=True):  # left in the opposite order, and numbered then
+            for frame in sorted(windows, reverse=True):  # left in the opposite order, and numbered then
                 draft = together.enter_context(restoration.add_pair(frame, region, origins[frame]))
                 drafts.append(draft)
-                for role in nodes:
-                    target = getattr(draft, role)
+                around = set(windows[frame]) - {frame}
+                targets = {f"scan.{number:04d}.exr": draft.neighbour(number - frame) for number in around}
+                targets |= {f"{role}.{frame:04d}.exr": getattr(draft, role) for role in nodes}
+                for name, target in targets.items():
                     try:
-                        shutil.move(scratch / f"{role}.{frame:04d}.exr", target)
+                        # A frame may lie in several pairs' windows.
+                        (shutil.copyfile if around and name.startswith("scan.") else shutil.move)(
+                            scratch / name, target
+                        )
                     except OSError as error:
                         raise WetgateError(sentence_for(error, target)) from error
     except BaseException:

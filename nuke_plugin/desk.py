@@ -14,7 +14,7 @@ class NukeDesk:
     why_not = ""
 
     def from_viewer(self, folder: str) -> str:
-        """Take what the Viewer shows as a pair; what was done, in a sentence."""
+        """Take what the Viewer shows, a pair or a scan; what was done, in a sentence."""
         try:
             return str(collecting.add_from_viewer(folder))
         except host.Cancelled:

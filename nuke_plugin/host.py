@@ -205,8 +205,19 @@ def _pattern_of(read: nuke.Node) -> str:
         return str(nuke.filename(read) or "")
 
 
+def above(node: str, node_class: str) -> list[str]:
+    """The nodes of a class that a node's picture comes through, the nearest first; without the node itself."""
+    itself = _node(node)
+    return [_name(found) for found in _above(itself) if found is not itself and found.Class() == node_class]
+
+
 def _reads_above(node: nuke.Node) -> Iterator[nuke.Node]:
-    """The Reads above a node, itself included, the nearest first; into groups and out of them."""
+    """The Reads above a node, itself included, the nearest first."""
+    return (found for found in _above(node) if found.Class() in _READS)
+
+
+def _above(node: nuke.Node) -> Iterator[nuke.Node]:
+    """The nodes above a node, itself included, the nearest first, up to Reads; into groups and out of them."""
     waiting, seen = deque([node]), set()
     while waiting:
         found = waiting.popleft()
@@ -217,8 +228,8 @@ def _reads_above(node: nuke.Node) -> Iterator[nuke.Node]:
         if itself in seen:
             continue
         seen.add(itself)
+        yield found
         if found.Class() in _READS:
-            yield found
             continue
         waiting.extend(each for each in above if each is not None)
         inside = found.nodes() if isinstance(found, nuke.Group) else []

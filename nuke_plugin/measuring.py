@@ -34,14 +34,14 @@ class Scan:
     offset: int
 
 
-def scan_of(node: str, view: str) -> Scan:
-    """The files whose pixels are a node's own.
+def scan_of(node: str, view: str, what: str = "Flicker is measured") -> Scan:
+    """The files whose pixels are a node's own; ``what`` is done in them, for errors.
 
     Raises:
         WetgateError: its pixels are others, or its files are no numbered pictures.
     """
     if not host.is_as_in_files(node):
-        raise WetgateError(f"Flicker is measured in the scan's files, but {node} changes what is in them: {_ADVICE}")
+        raise WetgateError(f"{what} in the scan's files, but {node} changes what is in them: {_ADVICE}")
     first, last = host.frame_range(node)
     files = host.files_of(node, (first, last), view)
     if not files:
@@ -50,7 +50,7 @@ def scan_of(node: str, view: str) -> Scan:
     start, end = (number_of(name, files[frame]) for frame in (first, last))
     folder, other = (os.path.dirname(files[frame]) for frame in (first, last))
     if start is None or end is None or end - start != last - first or folder != other:
-        raise WetgateError(f"Flicker is measured in numbered pictures, one for each frame, unlike {node}'s: {_ADVICE}")
+        raise WetgateError(f"{what} in numbered pictures, one for each frame, unlike {node}'s: {_ADVICE}")
     return Scan(f"{folder}/{name}", start - first)
 
 

@@ -306,6 +306,8 @@ def test_all_folders_above_a_node_through_groups_and_out_of_them(host, nuke_sess
         "": False,
     }
     assert host.source_files(dot.fullName()) == (scan["file"].value(), "default (linear)")
+    assert host.above(mixed.fullName(), "Group") == [inner.fullName()] and host.above(inner.fullName(), "Group") == []
+    assert host.above(mixed.fullName(), "Dot") == [dot.fullName()]
 
 
 @pytest.mark.parametrize(
