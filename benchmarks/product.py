@@ -48,14 +48,14 @@ def train_and_apply(
         folder = Path(temporary)
         scan, reference, restored = (str(folder / name / f"{name}.####.exr") for name in ("scan", "reference", "new"))
         for number, pixels in {**{n: pair[0] for n, pair in pairs.items()}, **scans}.items():
-            _write(scan, number, pixels)
+            write_frame(scan, number, pixels)
         for number, pair in pairs.items():
-            _write(reference, number, pair[1])
+            write_frame(reference, number, pair[1])
         reel = str(folder / "reel.wetgate")
-        _run("new", reel, "--recipe", "color", "--encoding", "display")
-        _run("add", reel, "--scan", scan, "--reference", reference, "--frames", format_frames(sorted(pairs)))
+        run_verb("new", reel, "--recipe", "color", "--encoding", "display")
+        run_verb("add", reel, "--scan", scan, "--reference", reference, "--frames", format_frames(sorted(pairs)))
         begun = time.monotonic()
-        _run(
+        run_verb(
             "train",
             reel,
             "--time",
@@ -67,7 +67,7 @@ def train_and_apply(
             *([] if steady else ["--no-steady"]),
         )
         took = time.monotonic() - begun
-        _run("apply", reel, scan, restored, "--frames", format_frames(sorted(wanted)))
+        run_verb("apply", reel, scan, restored, "--frames", format_frames(sorted(wanted)))
         with open_source(restored) as source:
             answers = {number: source.read(number).pixels for number in wanted}
 
@@ -77,13 +77,19 @@ def train_and_apply(
     return Method(NAME if steady else UNSTEADIED, restore, None, took)
 
 
-def _write(pattern: str, number: int, pixels: Pixels) -> None:
+def write_frame(pattern: str, number: int, pixels: Pixels) -> None:
+    """A frame of a sequence such as scan.####.exr, in floating point."""
     path = Path(pattern.replace("####", f"{number:04d}"))
     path.parent.mkdir(exist_ok=True)
     write_image(path, pixels, bit_depth="float")
 
 
-def _run(*words: str) -> None:
+def run_verb(*words: str) -> None:
+    """`wetgate WORDS` in a process of its own.
+
+    Raises:
+        WetgateError: it failed; the sentence is its own.
+    """
     paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PYTHONPATH": paths}
     command = [sys.executable, "-m", "wetgate", words[0], "--json", *words[1:]]

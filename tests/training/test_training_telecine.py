@@ -14,8 +14,8 @@ from wetgate.inference.tiles import Restorer
 from wetgate.onnx_model import ModelCard
 from wetgate.training import loop, residual_net
 from wetgate.training.onnx_export import export
-from wetgate.training.telecine_model import Step, TelecineModel, forward, pixels_of, solved, values_of
-from wetgate.training.telecine_task import Lesson, TelecineTask, answer_of
+from wetgate.training.telecine_model import Lesson, Step, TelecineModel, forward, pixels_of, solved, values_of
+from wetgate.training.telecine_task import TelecineTask, answer_of
 from wetgate.training.torch_operations import Torch
 
 WIDTHS = (8, 12)

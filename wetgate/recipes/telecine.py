@@ -32,12 +32,12 @@ from wetgate.recipes.neighbours import possible_radius, window
 from wetgate.recipes.options import Options
 from wetgate.recipes.work import Follow, Work, spread
 from wetgate.training import telecine_model
-from wetgate.training.telecine_model import Step, TelecineModel
+from wetgate.training.telecine_model import Lesson, Step, TelecineModel
 
 if TYPE_CHECKING:
     from wetgate.recipes.telecine_report import Judged
     from wetgate.training.loop import State
-    from wetgate.training.telecine_task import Lesson, TelecineTask
+    from wetgate.training.telecine_task import TelecineTask
 
 Array = NDArray[np.float32]
 
@@ -192,14 +192,14 @@ class _Training:
 
     def _lessons(self, kind: str, pairs: Sequence[_Pair], steps: Sequence[Step]) -> list[Lesson]:
         """Of the pairs that are for a step; the second goes on from the answers of the first."""
-        from wetgate.training.telecine_task import Lesson, answer_of
-
         lessons = []
         for pair in pairs:
             if pair.kind != kind:
                 continue
             own = Lesson(pair.number, pair.frame, pair.picture, pair.seen, pair.target, pair.weight)
             if steps and pair.of_film:
+                from wetgate.training.telecine_task import answer_of
+
                 answer = answer_of(steps[0], own)
                 seen = np.concatenate([answer, pair.picture]) if self.model.looks_back else answer
                 own = replace(own, picture=answer, seen=seen)
@@ -210,7 +210,8 @@ class _Training:
 
     def _solved(self, kind: str, lessons: Sequence[Lesson]) -> Step:
         """A step without its network."""
-        reduction = min(pair.reduction for pair in [*self.pairs, *self.held_out] if pair.kind == kind)
+        every = [*self.pairs, *self.held_out]
+        reduction = min(pair.reduction for pair in every if pair.kind == kind) if kind == FIRST else 1
         return telecine_model.solved(
             [lesson.picture for lesson in lessons],
             [lesson.seen for lesson in lessons],
@@ -262,7 +263,7 @@ class _Training:
             if number >= self.progress.job:
                 self._plan(number)
                 task = self._task(number, step, lessons, self._lessons(kind, judges, steps))
-                state = self._run_job(task, steps, f"{message}: {kind}", bool(part))
+                state = self._run_job(task, steps, f"{message}: {kind}", "" if part else f"{kind}, so far")
                 self.progress.networks[str(number)] = _weights_of(state)
                 self.progress.steps[str(number)] = state.step
                 self.progress.job = number + 1
@@ -297,13 +298,14 @@ class _Training:
             device=self.device,
         )
 
-    def _run_job(self, task: TelecineTask, before: Sequence[Step], message: str, judging: bool) -> State:
+    def _run_job(self, task: TelecineTask, before: Sequence[Step], message: str, stage: str) -> State:
+        """Train a task; what it has learnt so far is published as ``stage``, where that is named."""
         state, self.resumed = self.resumed, None
 
         def keep(state: State) -> None:
             self._save(task, state)
-            if not judging:
-                self._publish([*before, replace(task.step, weights=_weights_of(state))], f"{message}, so far")
+            if stage:
+                self._publish([*before, replace(task.step, weights=_weights_of(state))], stage)
 
         return self.work.train_network(
             task,

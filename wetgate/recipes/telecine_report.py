@@ -13,8 +13,8 @@ from wetgate.evaluation import Row, Table, measure, summarise
 from wetgate.images import to_display
 from wetgate.recipes.looking import Shown, write_recipe_report
 from wetgate.recipes.work import Work
-from wetgate.training.telecine_model import Step, TelecineModel, pixels_of
-from wetgate.training.telecine_task import Lesson, answer_of
+from wetgate.training.telecine_model import Lesson, Step, TelecineModel, pixels_of
+from wetgate.training.telecine_task import answer_of
 
 Array = NDArray[np.float32]
 

@@ -80,6 +80,26 @@ class TelecineModel:
         return 1 if self.grey else 3
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """A pair as a step learns from it; float32, display values.
+
+    Attributes:
+        number, frame: of the pair.
+        picture: [c, H, W], what the step starts from.
+        seen: [k, H, W], what the network sees, ``picture`` among it.
+        target: [c, H, W], the reference.
+        weight: [H, W] 0-1, how far each pixel counts.
+    """
+
+    number: int
+    frame: int
+    picture: Array
+    seen: Array
+    target: Array
+    weight: Array
+
+
 def forward(ops: Any, frames: Any, model: TelecineModel) -> Any:
     """Restored frames [N, 3, H, W] of scan frames [N, 3 * (2 * radius + 1), H, W], both in ``model.encoding``."""
     padded = ops.pad_to_multiple(frames, max(step.multiple for step in model.steps))

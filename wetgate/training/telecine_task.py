@@ -15,7 +15,7 @@ from torch import Tensor
 
 from wetgate.training import residual_net
 from wetgate.training.loop import gains_from_bfloat16
-from wetgate.training.telecine_model import Step, added, drawn, enlarged, reduced, toned
+from wetgate.training.telecine_model import Lesson, Step, added, drawn, enlarged, reduced, toned
 from wetgate.training.torch_operations import Torch
 
 Array = NDArray[np.float32]
@@ -31,26 +31,6 @@ WIDTHS = {1: (24, 48, 96), 2: (48, 80, 112, 144), 4: (64, 96, 128, 160)}
 LEAST_SHARE, TRIES = 0.3, 4
 """A crop should count on so much of it; so many are drawn for that."""
 VALIDATION_SIDE = 512
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """A pair as a step learns from it; float32, display values.
-
-    Attributes:
-        number, frame: of the pair.
-        picture: [c, H, W], what the step starts from.
-        seen: [k, H, W], what the network sees, ``picture`` among it.
-        target: [c, H, W], the reference.
-        weight: [H, W] 0-1, how far each pixel counts.
-    """
-
-    number: int
-    frame: int
-    picture: Array
-    seen: Array
-    target: Array
-    weight: Array
 
 
 @dataclass(frozen=True)
