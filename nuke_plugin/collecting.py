@@ -37,6 +37,12 @@ from wetgate.service.layout import window_of
 
 RECIPE, ENCODING = "color", "linear"
 """Of a new restoration where the artist has not said otherwise: Nuke's own pictures are scene-linear."""
+ELEMENTS = {
+    "film to telecine": ("film", "telecine"),
+    "film to film": ("film", "film"),
+    "telecine to film": ("telecine", "film"),
+}
+"""What scan and reference of a pair are of, in the words of the WetgatePairs node; for the recipe telecine."""
 MOST_FRAMES = 1000
 """At a time; a handful is what a restoration wants."""
 
@@ -83,6 +89,7 @@ def add_pairs(
     view: str = "",
     recipe: str = "",
     encoding: str = "",
+    elements: str = "",
 ) -> Added:
     """Render frames of two nodes and put them into a restoration, which is made where there is none.
 
@@ -98,6 +105,7 @@ def add_pairs(
         view: which view of the script; the first by default.
         recipe: of a new restoration; one that is there must have the same, where it is given.
         encoding: how the graph's pixels are coded, likewise.
+        elements: for the recipe telecine, one of :data:`ELEMENTS`.
 
     Raises:
         Cancelled: by the artist; nothing is left then.
@@ -118,6 +126,8 @@ def add_pairs(
         origins = {frame: _where_from(nodes, frame, view, encoding) for frame in frames}
         for origin in origins.values():
             origin.update({"neighbours": NEIGHBOURS[recipe]} if recipe in NEIGHBOURS else {})
+            if recipe == "telecine" and elements:
+                origin["scan_element"], origin["reference_element"] = ELEMENTS[elements]
         numbers = _move_in(restoration, nodes, windows, region, origins, scratch)
         _note_sources(restoration, nodes)
     memory.use(folder)
@@ -281,7 +291,10 @@ def _add(node: str, frames: Sequence[int]) -> None:
     if reference is None:
         host.set_quietly(node, status=str(add_scan(folder, scan, **how)))
         return
-    added = add_pairs(folder, scan, reference, frames, region=_region_of(node, scan), mask=mask, **how)
+    elements = str(host.knob(node, "elements"))
+    added = add_pairs(
+        folder, scan, reference, frames, region=_region_of(node, scan), mask=mask, elements=elements, **how
+    )
     host.set_quietly(node, status=str(added))
 
 

@@ -30,20 +30,22 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "color": ("protect",),
     "exemplar": ("protect",),
     "detail": ("grain",),
-    "telecine": ("protect", "grain"),
 }
 """Which of `protect` and `grain` mean something to a recipe; neither where it is not named."""
 KEPT: Mapping[str, str] = {
+    "telecine": "Nothing",
     "damage": "All but damage",
     "steady": "All but flicker and weave",
 }
 """Of recipes that leave no choice."""
 BEGIN: Mapping[str, str] = {
     "color": "Add a pair: a frame of the scan, and the same frame of the reference (a DVD, a telecine, a print).",
-    "exemplar": "Add examples with `wetgate add` and look at what `wetgate propose` makes of them.",
+    "exemplar": "Add painted frames or paintings from the command line, look at what `wetgate propose` makes of them, "
+    "and accept it.",
     "detail": "Add a pair: a frame of the scan, and the same frame of a better element (a larger gauge, an earlier "
     "generation).",
-    "telecine": "Add a pair: a frame of the scan, and the same frame of the video.",
+    "telecine": "Add a pair: a frame of the scan, and the same frame of the video; and others with good film as the "
+    "reference, if there is any.",
     "damage": "Show the scan in the Viewer and press Add scan: the model learns from the film's own clean places.",
     "steady": "Show the scan in the Viewer and press Add scan: flicker and weave are measured in it.",
 }

@@ -80,6 +80,22 @@ def test_what_comes_from_no_file_is_rendered_and_a_still_has_no_neighbours(
     assert [neighbours_of(folder, at) for at in range(2)] == [[-1, 1], []]
 
 
+def test_pairs_for_telecine_say_what_they_are_of(collecting, nuke_session, nodes, folder):
+    node = nuke_session.gizmo(ROOT / "gizmos" / "WetgatePairs.gizmo", *nodes)
+    assert list(node["elements"].values()) == list(collecting.ELEMENTS)
+    node["folder"].setValue(folder)
+    node["recipe"].setValue("telecine")
+    for elements in collecting.ELEMENTS:
+        node["elements"].setValue(elements)
+        node["add"].execute()
+    assert [pair.elements for pair in open_restoration(folder).pairs()] == list(collecting.ELEMENTS.values())
+
+
+def test_what_pairs_are_of_is_of_no_interest_to_other_recipes(collecting, nodes, folder):
+    collecting.add_pair(folder, "Read1", "Read2", 1003, recipe="detail", elements="telecine to film")
+    assert "scan_element" not in open_restoration(folder).pairs()[0].where_from
+
+
 # Without a reference
 
 

@@ -14,6 +14,7 @@ PAIRS = ROOT / "gizmos" / "WetgatePairs.gizmo"
 PAIRS_KNOBS = [
     "folder",
     "recipe",
+    "elements",
     "encoding",
     "view",
     "use_region",
@@ -136,7 +137,7 @@ def test_knobs_that_collecting_speaks_of_are_the_gizmos(session):
                 named |= {word.value for word in call.args[1:2] if isinstance(word, ast.Constant)}
             if call.func.attr == "set_quietly":
                 named |= {keyword.arg for keyword in call.keywords}
-    assert named == {"folder", "frames", "view", "recipe", "encoding", "use_region", "region", "status"}
+    assert named == {"folder", "frames", "view", "recipe", "elements", "encoding", "use_region", "region", "status"}
     assert named <= knobs.keys()
 
 

@@ -62,7 +62,7 @@ def test_a_new_restoration_can_be_for_whatever_can_be_trained(every_recipe, make
     [
         ("color", {"protect", "hold_out"}),
         ("detail", {"grain", "hold_out"}),
-        ("telecine", {"protect", "grain", "hold_out"}),
+        ("telecine", {"hold_out"}),
         ("damage", set()),
         ("steady", set()),
     ],
@@ -127,7 +127,7 @@ def test_what_a_run_kept_and_reached_is_said_in_the_words_of_its_recipe(applicat
     assert [words.kept(run_of(recipe).settings) for recipe in EVERY] == [
         "Brightness",
         "Grain taken out",
-        "Brightness, Grain taken out",
+        "Nothing",
         "All but damage",
         "All but flicker and weave",
     ]
