@@ -398,6 +398,23 @@ def test_a_chain_goes_on_where_it_was_and_another_chain_does_not(three, gain, sa
         assert run(other, scan, tmp_path / "out")["kept"] == 0
 
 
+def test_a_video_of_a_chain_is_the_video_of_its_frames(three, gain, save_sequence, tmp_path):
+    scan = save_sequence(range(1, 6), depth="float", size=(64, 48))
+    run(three, scan, tmp_path / "frames")
+    assert run(three, scan, tmp_path / "chained.mkv")["restored"] == 5
+    run([gain(1.0)], tmp_path / "frames", tmp_path / "wanted.mkv")
+    with open_source(tmp_path / "chained.mkv") as chained, open_source(tmp_path / "wanted.mkv") as wanted:
+        assert chained.frames == wanted.frames == [1, 2, 3, 4, 5]
+        for frame in chained.frames:
+            assert np.array_equal(chained.read(frame).pixels, wanted.read(frame).pixels)
+    assert run(three, scan, tmp_path / "chained.mkv")["kept"] == 5
+    assert run([*three[:2], gain(0.5)], scan, tmp_path / "chained.mkv")["restored"] == 5
+    run(three, tmp_path / "wanted.mkv", tmp_path / "again", frames=[3])
+    run(three, tmp_path / "wanted.mkv", tmp_path / "all")
+    again, whole = (read_image(tmp_path / name / "wanted.000003.exr").pixels for name in ("again", "all"))
+    assert np.array_equal(again, whole)
+
+
 def test_receipts_of_single_models_are_those_of_before(gain, save_sequence, tmp_path):
     scan = save_sequence([1], depth="float")
     run([gain(0.5)], scan, tmp_path / "out")
