@@ -40,7 +40,11 @@ STEADIED = "The flicker that it was trained without is taken out by {node}, whic
 TWICE = "Flicker is taken out twice, here and by {node}, which comes before: empty the exposure curves here."
 NO_MODEL = ("no model is chosen", " ")
 
+SIDECAR = "steady.json"
+"""Beside a model of the recipe `steady`: what it does to each frame."""
+
 Work = Union[Job, Measurement]
+_Asked = tuple[str, str, tuple[tuple[str, str, str], ...]]
 
 
 # What Nuke calls
@@ -139,7 +143,7 @@ def card_words(card: Card, curves: str = "", steadied_by: str = "") -> tuple[str
 
 def _read_card(node: str) -> None:
     """Show what the model's card says, as soon as the server has read it."""
-    model, curves, steadied_by = asked = _card_of(node)
+    model, curves, before = asked = _card_of(node)
     if not model:
         _show_card(node, asked, NO_MODEL)
         return
@@ -147,7 +151,9 @@ def _read_card(node: str) -> None:
     def read() -> None:
         try:
             with connect() as client:
-                said = card_words(client.describe(model), curves, steadied_by)
+                card = client.describe(model)
+            steadies = (name for name, its_model, its_curves in before if its_curves or _has_sidecar(its_model))
+            said = card_words(card, curves, next(steadies, ""))
         except WetgateError as error:
             said = ("not known", str(error))
         host.in_main_thread(_show_card, node, asked, said)
@@ -155,13 +161,22 @@ def _read_card(node: str) -> None:
     threading.Thread(target=read, name="wetgate-card", daemon=True).start()
 
 
-def _card_of(node: str) -> tuple[str, str, str]:
-    """What a node's card depends on: its model, its curves, and which node before it takes flicker out."""
-    steady = (before for before in host.above(node, "WetgateRestore") if host.path(before, "curves"))
-    return host.path(node, "model"), host.path(node, "curves"), next(steady, "")
+def _has_sidecar(model: str) -> bool:
+    """Whether it is a model of the recipe `steady`, which has its curves beside it."""
+    return bool(model) and os.path.isfile(os.path.join(os.path.dirname(model), SIDECAR))
 
 
-def _show_card(node: str, asked: tuple[str, str, str], said: tuple[str, str]) -> None:
+def _card_of(node: str) -> _Asked:
+    """What a node's card depends on: its model and curves, and names, models and curves of the nodes before it."""
+    before = host.above(node, "WetgateRestore")
+    return (
+        host.path(node, "model"),
+        host.path(node, "curves"),
+        tuple((name, host.path(name, "model"), host.path(name, "curves")) for name in before),
+    )
+
+
+def _show_card(node: str, asked: _Asked, said: tuple[str, str]) -> None:
     if host.has_node(node) and _card_of(node) == asked:
         host.set_quietly(node, protects=said[0], card=said[1])
 

@@ -66,6 +66,16 @@ def test_the_card_of_a_later_node_knows_that_flicker_is_taken_out_before(chain, 
     wait(lambda: "twice, here and by WetgateRestore1" in second["card"].value())
 
 
+def test_a_steady_model_before_takes_flicker_out_without_curves_on_its_node(
+    chain, wait, applying, save_model, tmp_path
+):
+    first, second, _ = chain
+    first["model"].setValue(str(save_model("steady.wetgate/runs/001/model.onnx")))
+    (tmp_path / "steady.wetgate" / "runs" / "001" / applying.SIDECAR).write_text("{}")
+    applying.changed(second.fullName(), "showPanel")
+    wait(lambda: "is taken out by WetgateRestore1" in second["card"].value())
+
+
 def test_flicker_is_measured_on_the_node_that_has_the_scan(chain, applying):
     first, second, _ = chain
     with pytest.raises(WetgateError, match="WetgateRestore2 is behind WetgateRestore1: press Measure flicker there"):

@@ -67,8 +67,8 @@ def test_words_are_neither_on_the_undo_list_nor_a_change_of_the_script(started, 
 
 def test_an_answer_that_comes_too_late_is_not_shown(started, restore_node, save_model, applying, tmp_path):
     restore_node["model"].setValue(str(tmp_path / "other.onnx"))
-    applying._show_card("WetgateRestore1", (str(save_model()), "", ""), ("the wrong one", ""))
-    applying._show_card("Gone1", ("", "", ""), ("no node", ""))
+    applying._show_card("WetgateRestore1", (str(save_model()), "", ()), ("the wrong one", ""))
+    applying._show_card("Gone1", ("", "", ()), ("no node", ""))
     assert restore_node["protects"].value() != "the wrong one"
 
 
