@@ -1,0 +1,158 @@
+"""Contrast that a copy lost, given back where the pairs show how much: Gaussian kernels on what a place looks like.
+
+How much lighter or darker a reference is follows, within one shot, a curve of luma; each shot has its own, for each
+was graded. So a place is told by its luma, by its surround's, and by the strength of its texture at several scales,
+and kernels carry the difference (kernel ridge regression on inducing points, as in :mod:`wetgate.training.kernels`,
+whose graph this shares). It is solved, not trained, and fades to no change where a place is unlike all pairs.
+
+There are two kinds. Wide kernels say of any place what the pairs say on the whole; they are for pairs that foretell
+one another. Where these do not, narrow ones know the pairs' own places again, and through a gate say nothing of
+others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wetgate.training.color_model import blur
+from wetgate.training.kernels import Kernels, mend, similarity
+
+Array = NDArray[np.float32]
+Matrix = NDArray[np.float64]
+
+REDUCTION = 8
+"""Contrast is worked on at an eighth of the size."""
+MULTIPLE = 16
+NARROW, WIDE = 0.3, 0.8
+"""Widths of kernels, in standard deviations of luma and in units of the texture features."""
+NARROW_CENTRES, WIDE_CENTRES = 2048, 512
+UNLIKE, LIKE = 0.8, 0.9
+"""Nearness to a narrow kernel from which a place counts as known at all, and as known well."""
+_AT_ONCE = 512
+"""Kernels that are computed together: of 4K frames, 400 MB."""
+_RIDGE = 2e-4
+_SAMPLES = 12_000
+_TEXTURE = (1.0, 0.5, 0.5, 0.5)
+"""What a natural logarithm of texture counts for."""
+_LEAST_TEXTURE = 2e-3
+"""In seen luma."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Kernels on the seven features, and whether they speak of known places alone."""
+
+    kernels: Kernels
+    gated: bool
+
+
+def features(ops: Any, luma: Any) -> Any:
+    """What each place looks like: [N, 7, h, w] at an eighth of the size, for seen luma [N, 1, H, W].
+
+    Luma, its surround at two scales, and the logarithm of the local spread in four bands. H and W are multiples of
+    :data:`MULTIPLE`.
+    """
+    eighth = reduce(ops, luma)
+    sixteenth = ops.shrink(eighth)
+    fine = blur(ops, luma, 1.0, 1)
+    middle = blur(ops, fine, 3.0, 1)
+    near, far = blur(ops, sixteenth, 0.7, 1), blur(ops, sixteenth, 2.0, 1)
+    spreads = [
+        ops.shrink(reduce(ops, _square(ops, ops.subtract(luma, fine)))),
+        ops.shrink(reduce(ops, _square(ops, ops.subtract(fine, middle)))),
+        ops.shrink(_square(ops, ops.subtract(eighth, ops.enlarge(near)))),
+        _square(ops, ops.subtract(near, far)),
+    ]
+    texture = blur(ops, ops.concat(spreads), 1.5, 4)
+    texture = ops.affine(ops.log(ops.affine(texture, 1.0, _LEAST_TEXTURE**2)), 0.5, 0.0)
+    return ops.concat([eighth, ops.enlarge(ops.concat([near, far, texture]))])
+
+
+def reduce(ops: Any, picture: Any) -> Any:
+    """To an eighth of the size."""
+    return ops.shrink(ops.shrink(ops.shrink(picture)))
+
+
+def enlarge(ops: Any, picture: Any) -> Any:
+    """To eight times the size."""
+    return ops.enlarge(ops.enlarge(ops.enlarge(picture)))
+
+
+def low(ops: Any, picture: Any) -> Any:
+    """What of a picture [N, 1, H, W] is contrast and not detail, at an eighth of the size."""
+    return blur(ops, reduce(ops, picture), 1.0, 1)
+
+
+def change(ops: Any, seen: Any, contrast: Contrast) -> tuple[Any, Any]:
+    """Seen luma to add, for :func:`features` [N, 7, h, w]; and how well known each place is, 0-1, or None.
+
+    Both are [N, 1, h, w]; the second is None where the kernels speak of any place.
+    """
+    every = contrast.kernels
+    added, near = None, None
+    for start in range(0, len(every.centres), _AT_ONCE):
+        part = Kernels(
+            every.centres[start : start + _AT_ONCE],
+            every.weights[start : start + _AT_ONCE],
+            every.mean,
+            every.scale,
+            every.own,
+        )
+        alike = similarity(ops, seen, part)
+        more = mend(ops, alike, part)
+        added = more if added is None else ops.add(added, more)
+        if contrast.gated:
+            nearest = ops.most_of_channels(alike)
+            near = nearest if near is None else ops.add(near, ops.at_least(ops.subtract(nearest, near), 0.0))
+    if near is None:
+        return added, None
+    known = ops.affine(near, 1 / (LIKE - UNLIKE), -UNLIKE / (LIKE - UNLIKE))
+    known = blur(ops, ops.at_most(ops.at_least(known, 0.0), 1.0), 2.0, 1)
+    return ops.multiply(added, known), known
+
+
+def fit(
+    seen: Sequence[Array], missing: Sequence[Array], weights: Sequence[Array], *, gated: bool, seed: int
+) -> Contrast:
+    """Solve for the kernels.
+
+    Args:
+        seen: [n, 7] of :func:`features`, one array a pair.
+        missing: [n] seen luma that the reference has more than the scan there.
+        weights: [n] importance of each place.
+        gated: narrow kernels with a gate, else wide ones.
+        seed: of the choice of samples.
+    """
+    width, count = (NARROW, NARROW_CENTRES) if gated else (WIDE, WIDE_CENTRES)
+    generator = np.random.default_rng(seed)
+    share = max(_SAMPLES // len(seen), 1)
+    chosen = [generator.permutation(len(places))[:share] for places in seen]
+    x = np.concatenate([places[i] for places, i in zip(seen, chosen, strict=True)]).astype(np.float64)
+    y = np.concatenate([values[i] for values, i in zip(missing, chosen, strict=True)]).astype(np.float64)
+    w = np.concatenate([weight[i] for weight, i in zip(weights, chosen, strict=True)]).astype(np.float64)
+    mean = x.mean(0)
+    scale = np.array([1 / (x[:, 0].std() + 1e-3)] * 3 + list(_TEXTURE)) / width
+    x = (x - mean) * scale
+    centres = x[generator.permutation(len(x))[:count]]
+    near = _similarity(x, centres)
+    gram = ((near * w[:, None].astype(np.float32)).T @ near).astype(np.float64)
+    penalty = _RIDGE * len(x) * (_similarity(centres, centres) + 1e-4 * np.eye(len(centres)))
+    solution = np.linalg.solve(gram + penalty, near.T @ (w * y))
+    one = np.float32
+    kernels = Kernels(centres.astype(one), solution[:, None].astype(one), mean.astype(one), scale.astype(one), 1.0)
+    return Contrast(kernels, gated)
+
+
+def _similarity(a: Matrix, b: Matrix) -> Array:
+    squares = ((a**2).sum(1)[:, None] + (b**2).sum(1)[None]).astype(np.float32)
+    squares -= 2 * (a.astype(np.float32) @ b.T.astype(np.float32))
+    return np.asarray(np.exp(-0.5 * np.maximum(squares, 0)))
+
+
+def _square(ops: Any, x: Any) -> Any:
+    return ops.multiply(x, x)

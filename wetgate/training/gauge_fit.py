@@ -1,0 +1,101 @@
+"""What of a gauge model is solved in closed form: contrast, and gains of bands until there is a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from wetgate.training import gauge_contrast
+from wetgate.training.gauge_bands import split
+from wetgate.training.gauge_contrast import Contrast
+from wetgate.training.gauge_model import GaugeModel, with_contrast, without_contrast
+from wetgate.training.gauge_samples import Sample, scale_of
+from wetgate.training.kernels import mend, similarity
+from wetgate.training.torch_operations import Torch
+
+Array = NDArray[np.float32]
+
+FORETOLD = 0.7
+"""Of the difference in contrast this much may be left on every held-out pair, for kernels to speak of any place."""
+_RIDGE = 1e-3
+
+
+def first_model(samples: Sequence[Sample], encoding: str, seed: int) -> GaugeModel:
+    """Contrast and band gains of the samples."""
+    mean, scale = scale_of(samples)
+    model = GaugeModel(encoding=encoding, radius=len(samples[0].scan) // 2, mean=mean, scale=scale)
+    model = model.with_(contrast=contrast_of(samples, seed))
+    return model.with_(sharpening=_sharpening(samples, model))
+
+
+def contrast_of(samples: Sequence[Sample], seed: int) -> Contrast:
+    """Wide kernels if the pairs foretell one another's contrast, else narrow ones."""
+    places = [_places(sample.middle()) for sample in samples]
+    gated = not _foretell(places, seed)
+    return gauge_contrast.fit(*_columns(places), gated=gated, seed=seed)
+
+
+def _foretell(places: Sequence[tuple[Any, Array, Array, Array]], seed: int) -> bool:
+    """Whether wide kernels of the other pairs take away enough of each pair's difference."""
+    if len(places) < 2:
+        return False
+    count = min(len(places), 4)
+    for part in range(count):
+        others = [one for index, one in enumerate(places) if index % count != part]
+        kernels = gauge_contrast.fit(*_columns(others), gated=False, seed=seed).kernels
+        for picture, _, missing, weight in places[part::count]:
+            with torch.no_grad():
+                told = _rows(mend(Torch(), similarity(Torch(), picture, kernels), kernels))[:, 0]
+            left = float((weight * (missing - told) ** 2).sum())
+            if left > FORETOLD * float((weight * missing**2).sum()):
+                return False
+    return True
+
+
+def _columns(places: Sequence[tuple[Any, Array, Array, Array]]) -> tuple[list[Array], list[Array], list[Array]]:
+    return [one[1] for one in places], [one[2] for one in places], [one[3] for one in places]
+
+
+def _places(sample: Sample) -> tuple[Any, Array, Array, Array]:
+    """Features as a picture and in rows, the difference in contrast, and its weight, at an eighth of the size."""
+    ops = Torch()
+    with torch.no_grad():
+        scan = _picture(sample.scan[len(sample.scan) // 2])
+        picture = gauge_contrast.features(ops, scan)
+        missing = gauge_contrast.low(ops, _picture(sample.target) - scan)
+        weight = gauge_contrast.reduce(ops, _picture(sample.weight))
+    return picture, _rows(picture), _rows(missing)[:, 0], _rows(weight)[:, 0]
+
+
+def _sharpening(samples: Sequence[Sample], model: GaugeModel) -> tuple[float, ...]:
+    """Gains of the scan's bands by least squares, every pair counting the same."""
+    gram, towards = np.zeros((3, 3)), np.zeros(3)
+    ops = Torch()
+    for sample in samples:
+        part = sample.middle()
+        with torch.no_grad():
+            scan = _picture(part.scan[model.radius])
+            start, _ = with_contrast(ops, scan, model)
+            missing = without_contrast(ops, _picture(part.target) - start)
+            bands = [without_contrast(ops, band) for band in split(ops, scan)[0]]
+        root = np.sqrt(part.weight).ravel().astype(np.float64)
+        x = np.stack([band[0, 0].numpy().ravel() * root for band in bands], 1)
+        y = missing[0, 0].numpy().ravel() * root
+        energy = float(y @ y) + 1e-9
+        gram += x.T @ x / energy
+        towards += x.T @ y / energy
+    solved = np.linalg.solve(gram + _RIDGE * np.trace(gram) / 3 * np.eye(3) + 1e-9 * np.eye(3), towards)
+    return tuple(float(gain) for gain in solved)
+
+
+def _picture(plane: Array) -> Any:
+    return torch.from_numpy(np.ascontiguousarray(plane))[None, None]
+
+
+def _rows(picture: Any) -> Array:
+    rows: Array = picture[0].flatten(1).T.contiguous().numpy()
+    return rows
