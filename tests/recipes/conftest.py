@@ -12,6 +12,7 @@ from reels import save_footage
 
 from wetgate.cli.main import main
 from wetgate.images import write_image
+from wetgate.pairing.prepare import prepare
 from wetgate.project import Restoration, create_restoration, open_restoration
 
 Wetgate = Callable[..., tuple[int, str, str]]
@@ -53,6 +54,20 @@ def reel_of_all(footage: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def reel(reel_of_all: Path, tmp_path: Path) -> Path:
     """A copy of it, to do with as a test likes."""
     return Path(shutil.copytree(reel_of_all, tmp_path / "reel.wetgate"))
+
+
+@pytest.fixture(scope="session")
+def prepared_of_all(reel_of_all: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, its pairs prepared. Not to be altered."""
+    folder = Path(shutil.copytree(reel_of_all, tmp_path_factory.mktemp("prepared") / "reel.wetgate"))
+    prepare(open_restoration(folder))
+    return folder
+
+
+@pytest.fixture
+def prepared(prepared_of_all: Path, tmp_path: Path) -> Path:
+    """A copy of it, for what begins where a training does."""
+    return Path(shutil.copytree(prepared_of_all, tmp_path / "reel.wetgate"))
 
 
 @pytest.fixture

@@ -221,23 +221,23 @@ def test_a_stop_while_the_pairs_are_prepared_leaves_the_first_look(reel):
     assert start(reel, run=open_restoration(reel).latest_run())[0]["state"] == "finished"
 
 
-def test_stopped_and_resumed_it_comes_to_the_same(trained, reel, often):
+def test_stopped_and_resumed_it_comes_to_the_same(trained, prepared, often):
     _, whole, _ = trained
-    run = open_restoration(reel).new_run({})
-    result, _ = start(reel, once(run, "stop", at_step_3), run)
+    run = open_restoration(prepared).new_run({})
+    result, _ = start(prepared, once(run, "stop", at_step_3), run)
     assert result["state"] == run.state == "stopped"
     kept = open_model(run.model)
     assert kept.card.recipe == "color"
     last = named(run, "checkpoint")[-1]
-    resumed, again = start(reel, run=open_restoration(reel).latest_run())
+    resumed, again = start(prepared, run=open_restoration(prepared).latest_run())
     assert resumed["state"] == "finished"
     assert {**named(again, "resumed")[0], "event": 0, "time": 0} == {**last, "event": 0, "time": 0}
     assert again.model.read_bytes() == whole.model.read_bytes()
 
 
 @pytest.mark.parametrize("at", ["preparing", "training"])
-def test_a_pause_waits_saves_and_goes_on_to_the_same(trained, reel, often, at):
-    run = open_restoration(reel).new_run({})
+def test_a_pause_waits_saves_and_goes_on_to_the_same(trained, prepared, often, at):
+    run = open_restoration(prepared).new_run({})
     states = []
 
     def follow(status):
@@ -247,35 +247,35 @@ def test_a_pause_waits_saves_and_goes_on_to_the_same(trained, reel, often, at):
         if status["state"] == "paused":
             run.send("resume")
 
-    start(reel, follow, run)
+    start(prepared, follow, run)
     assert states[states.index("paused") + 1] == at
     assert run.model.read_bytes() == trained[1].model.read_bytes()
 
 
-def test_pairs_added_meanwhile_wait_for_the_next_run(trained, reel, often):
+def test_pairs_added_meanwhile_wait_for_the_next_run(trained, prepared, often):
     _, whole, _ = trained
-    run = open_restoration(reel).new_run({})
-    start(reel, once(run, "stop", at_step_3), run)
-    restoration = open_restoration(reel)
+    run = open_restoration(prepared).new_run({})
+    start(prepared, once(run, "stop", at_step_3), run)
+    restoration = open_restoration(prepared)
     with restoration.add_pair(9) as draft:
-        draft.scan.write_bytes((reel / "pairs/0001/scan.exr").read_bytes())
-        draft.reference.write_bytes((reel / "pairs/0001/reference.exr").read_bytes())
-    result, again = start(reel, run=restoration.latest_run())
+        draft.scan.write_bytes((prepared / "pairs/0001/scan.exr").read_bytes())
+        draft.reference.write_bytes((prepared / "pairs/0001/reference.exr").read_bytes())
+    result, again = start(prepared, run=restoration.latest_run())
     assert result["pairs"] == 4
     scan = pair(50)[0]
     assert np.array_equal(answer(again.model, scan), answer(whole.model, scan))
-    assert start(reel, steps=2)[0]["pairs"] == 5
+    assert start(prepared, steps=2)[0]["pairs"] == 5
 
 
-def test_a_pair_that_went_missing_cannot_be_resumed(reel, often):
-    run = open_restoration(reel).new_run({})
-    start(reel, once(run, "stop", at_step_3), run)
-    open_restoration(reel).pairs()[1].update(state="rejected", reason="not by hand")
+def test_a_pair_that_went_missing_cannot_be_resumed(prepared, often):
+    run = open_restoration(prepared).new_run({})
+    start(prepared, once(run, "stop", at_step_3), run)
+    open_restoration(prepared).pairs()[1].update(state="rejected", reason="not by hand")
     with pytest.raises(WetgateError, match="Run 001 was started with pair 2, which can no longer be used"):
-        start(reel, run=open_restoration(reel).latest_run())
+        start(prepared, run=open_restoration(prepared).latest_run())
 
 
-def test_a_step_that_is_not_a_number_is_said_and_does_not_stay(reel, monkeypatch):
+def test_a_step_that_is_not_a_number_is_said_and_does_not_stay(prepared, monkeypatch):
     honest, calls = ContextTask.gradients, []
 
     def poisoned(*arguments):
@@ -286,7 +286,7 @@ def test_a_step_that_is_not_a_number_is_said_and_does_not_stay(reel, monkeypatch
 
     monkeypatch.setattr(ContextTask, "gradients", poisoned)
     messages = []
-    result, run = start(reel, lambda status: messages.append(status.get("message", "")))
+    result, run = start(prepared, lambda status: messages.append(status.get("message", "")))
     assert result["state"] == "finished"
     assert len(named(run, "went back")) == 1
     assert any("back to the last good weights" in message for message in messages)
@@ -294,10 +294,10 @@ def test_a_step_that_is_not_a_number_is_said_and_does_not_stay(reel, monkeypatch
 
 
 @pytest.mark.parametrize("moment", ["save_checkpoint", "emit"])
-def test_cut_off_around_a_checkpoint_it_comes_to_the_same(trained, reel, often, monkeypatch, moment):
+def test_cut_off_around_a_checkpoint_it_comes_to_the_same(trained, prepared, often, monkeypatch, moment):
     """Before a checkpoint is written, and after it, before that is noted."""
     _, whole, _ = trained
-    run = open_restoration(reel).new_run({})
+    run = open_restoration(prepared).new_run({})
     honest, count = getattr(run, moment), []
 
     def dying(content):
@@ -310,20 +310,20 @@ def test_cut_off_around_a_checkpoint_it_comes_to_the_same(trained, reel, often, 
 
     monkeypatch.setattr(run, moment, dying)
     with pytest.raises(Killed):
-        start(reel, run=run)
-    assert open_restoration(reel).latest_run().state == "interrupted"
-    again = start(reel, run=open_restoration(reel).latest_run())[1]
+        start(prepared, run=run)
+    assert open_restoration(prepared).latest_run().state == "interrupted"
+    again = start(prepared, run=open_restoration(prepared).latest_run())[1]
     assert again.model.read_bytes() == whole.model.read_bytes()
 
 
-def test_a_torn_checkpoint_is_passed_over_for_the_one_before(trained, reel, often):
+def test_a_torn_checkpoint_is_passed_over_for_the_one_before(trained, prepared, often):
     _, whole, _ = trained
-    run = open_restoration(reel).new_run({})
-    start(reel, once(run, "stop", at_step_3), run)
+    run = open_restoration(prepared).new_run({})
+    start(prepared, once(run, "stop", at_step_3), run)
     before = named(run, "checkpoint")[-2]
     newest = run.newest_checkpoint()
     newest.write_bytes(newest.read_bytes()[:-100])
-    again = start(reel, run=open_restoration(reel).latest_run())[1]
+    again = start(prepared, run=open_restoration(prepared).latest_run())[1]
     assert [named(again, "resumed")[0][name] for name in ("job", "step")] == [before["job"], before["step"]]
     assert again.model.read_bytes() == whole.model.read_bytes()
 

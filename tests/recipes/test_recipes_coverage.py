@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 from reels import pair
 
+from wetgate.cli.main import main
 from wetgate.images import write_image
 from wetgate.inference.session import Session
 from wetgate.project import open_restoration
 
 
-@pytest.fixture
-def trained(reel, wetgate):
-    code, _, err = wetgate("train", reel, "--steps", "4", "--device", "cpu", "--no-steady")
-    assert code == 0, err
-    return reel
+@pytest.fixture(scope="module")
+def trained(reel_of_all, tmp_path_factory):
+    """A restoration with a finished run. Not to be altered."""
+    folder = shutil.copytree(reel_of_all, tmp_path_factory.mktemp("trained") / "reel.wetgate")
+    assert main(["train", str(folder), "--steps", "4", "--device", "cpu", "--no-steady"]) == 0
+    return folder
 
 
 def test_apply_names_the_frame_least_like_the_pairs(trained, tmp_path, wetgate):

@@ -13,6 +13,7 @@ from reels import pair
 from wetgate.images import read_image, to_display, write_image
 from wetgate.inference.session import Session
 from wetgate.project import open_restoration
+from wetgate.recipes import work
 from wetgate.recipes.color import train
 from wetgate.recipes.options import Options
 from wetgate.recipes.previews import MOST_PIXELS, Preview
@@ -20,11 +21,11 @@ from wetgate.recipes.previews import MOST_PIXELS, Preview
 STEPS = 6
 
 
-def start(folder, prepare_run=lambda run: None, follow=lambda run, status: None, steps=STEPS):
+def start(folder, prepare_run=lambda run: None, follow=lambda run, status: None):
     restoration = open_restoration(folder)
     run = restoration.new_run({})
     prepare_run(run)
-    options = Options(seconds=None, steps=steps, device="cpu", steady=False)
+    options = Options(seconds=None, steps=STEPS, device="cpu", steady=False)
     with run.lock():
         return train(restoration, run, options, time.monotonic(), lambda status: follow(run, status)), run
 
@@ -35,6 +36,12 @@ def trained(reel_of_all, tmp_path_factory):
     folder = shutil.copytree(reel_of_all, tmp_path_factory.mktemp("trained") / "reel.wetgate")
     start(folder)
     return folder
+
+
+@pytest.fixture
+def attentive(monkeypatch):
+    """At every step it is told how far it is, and looked for commands and another choice."""
+    monkeypatch.setattr(work, "STATUS_S", 0.0)
 
 
 @pytest.fixture
@@ -100,7 +107,7 @@ def test_nothing_is_drawn_where_nothing_is_chosen(trained):
     assert [path.name for path in run.previews.iterdir()] == ["latest.png"]
 
 
-def test_another_choice_is_drawn_at_once_without_a_new_model(reel):
+def test_another_choice_is_drawn_at_once_without_a_new_model(reel, attentive):
     choices = iter([2, 3])
 
     def follow(run, status):
@@ -109,7 +116,7 @@ def test_another_choice_is_drawn_at_once_without_a_new_model(reel):
                 run.choose_preview(pair=number)
                 break
 
-    _, run = start(reel, lambda run: run.choose_preview(pair=1), follow, steps=400)
+    _, run = start(reel, lambda run: run.choose_preview(pair=1), follow)
     models_before, seen = 0, []
     for event in named(run, "model", "preview"):
         models_before += event["event"] == "model"
@@ -120,7 +127,7 @@ def test_another_choice_is_drawn_at_once_without_a_new_model(reel):
     assert 3 in {number for number, _ in seen}
 
 
-def test_another_choice_is_drawn_while_it_is_paused(reel):
+def test_another_choice_is_drawn_while_it_is_paused(reel, attentive):
     watcher = []
 
     def until(condition):
@@ -144,7 +151,7 @@ def test_another_choice_is_drawn_while_it_is_paused(reel):
             watcher[0].start()
 
     drawn_in_pause = []
-    result, run = start(reel, follow=follow, steps=400)
+    result, run = start(reel, follow=follow)
     watcher[0].join()
     assert drawn_in_pause == [True]
     assert named(run, "preview")[0]["pair"] == 3
