@@ -124,11 +124,12 @@ class Bench:
         from nuke_plugin import host
 
         before = [node.fullName() for node in nuke.allNodes()], nuke.modified()
-        pattern = str(self.folder / "scan.####.exr")
+        (self.folder / "scan").mkdir()
+        pattern = str(self.folder / "scan" / "scan.####.exr")
         host.write_frames(self.scan.fullName(), FRAMES, pattern)
         assert ([node.fullName() for node in nuke.allNodes()], nuke.modified()) == before, "the script was changed"
         for frame in FRAMES:
-            head = (self.folder / f"scan.{frame:04d}.exr").read_bytes()[:4]
+            head = (self.folder / "scan" / f"scan.{frame:04d}.exr").read_bytes()[:4]
             assert head == b"\x76\x2f\x31\x01", f"frame {frame} is no EXR file"
         read = nuke.toNode(host.create_read(pattern, FRAMES[0], FRAMES[-1], "raw"))
         try:
@@ -189,7 +190,7 @@ class Bench:
         from nuke_plugin.restoring import render_files
 
         self._require_model()
-        scan = {frame: self.folder / f"scan.{frame:04d}.exr" for frame in FRAMES}
+        scan = {frame: self.folder / "scan" / f"scan.{frame:04d}.exr" for frame in FRAMES}
         outcome = render_files(self.model, scan, str(self.folder / "restored" / "made.####.exr"))
         assert list(outcome.made) == FRAMES, f"only {outcome.made}"
         return f"{len(FRAMES)} frames, on {outcome.device}"
