@@ -11,9 +11,10 @@ from wetgate.cli.progress import Progress
 from wetgate.errors import WetgateError
 from wetgate.images import Source, open_sink, open_source, parse_frames
 from wetgate.inference.chains import Stage
-from wetgate.inference.curves import Curves, kept
+from wetgate.inference.curves import STEADY, Curves, identity, kept, load_curves, sidecar
 from wetgate.inference.sequences import apply, chosen
 from wetgate.inference.session import DEVICES, Session
+from wetgate.onnx_model import ModelCard
 from wetgate.project import open_restoration
 from wetgate.records import receipts
 
@@ -57,6 +58,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="take flicker out first: the exposure of the whole scan is measured once, then each frame is steadied "
         "before the model sees it; real changes of light stay (default: before the first model that was trained so)",
     )
+    parser.add_argument(
+        "--curves",
+        metavar="FILE",
+        help="what steadies the scan, as `wetgate curves` or the recipe steady made it (default: measured if wanted)",
+    )
     parser.add_argument("--change-map", metavar="DIR", help="also write what was changed: pictures and figures")
     parser.add_argument("--device", choices=DEVICES, default="auto", help="where to compute (default: auto)")
     parser.add_argument(
@@ -78,7 +84,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
         damage = opened.enter_context(open_source(arguments.damage)) if arguments.damage is not None else None
         frames = chosen(source, parse_frames(arguments.frames) if arguments.frames is not None else None)
         sink = open_sink(arguments.output, source)
-        first, *then = _stages(sessions, source, damage, sink.path(frames[0]), arguments)
+        first, *then = _stages(models, sessions, source, damage, sink.path(frames[0]), arguments)
         progress = opened.enter_context(Progress(len(frames), "frames", quiet=arguments.json))
         result = apply(
             first.session,
@@ -110,6 +116,10 @@ def describe(result: dict[str, Any]) -> str:
     if result["steadied"]:
         steadied = result["steadied"]
         lines.append(f"Steadied before: {steadied['frames']} frames, by at most {steadied['largest']:.3f} density.")
+        if "moved" in steadied:
+            lines.append(
+                f"Brought to rest: {steadied['moved']} frames, by at most {steadied['furthest_px']:.2f} pixels."
+            )
     changes = result["changes"]
     lines.append(
         f"Changed: {changes['share']:.1%} of the pixels, by {changes['mean']:.4f} on average, "
@@ -123,30 +133,69 @@ def describe(result: dict[str, Any]) -> str:
 
 
 def _stages(
-    sessions: list[Session], source: Source, damage: Source | None, output: Path, arguments: Namespace
+    models: list[Path],
+    sessions: list[Session],
+    source: Source,
+    damage: Source | None,
+    output: Path,
+    arguments: Namespace,
 ) -> list[Stage]:
     """The models with what goes with each: flicker is taken out once, and one of them is told what to repair."""
-    trained_steady = [index for index, session in enumerate(sessions) if session.card.steady]
-    steadied = {None: trained_steady[:1], True: [0], False: []}[arguments.steady]
+    steadied = _steadied([session.card for session in sessions], arguments.steady)
     repairs = [index for index, session in enumerate(sessions) if session.takes_damage]
     told = (repairs or [0])[0] if damage is not None else None
     stages = []
     for index, session in enumerate(sessions):
-        curves = _curves(source, session.card.encoding, output, arguments) if index in steadied else None
+        curves = _curves(source, models[index], session, output, arguments) if index in steadied else None
         stages.append(Stage(session, curves, damage if index == told else None))
     return stages
 
 
-def _curves(source: Source, encoding: str, output: Path, arguments: Namespace) -> Curves:
-    """The scan's exposure curves, kept beside the receipts so that a resumed run gives the same bits."""
+def _steadied(cards: list[ModelCard], wanted: bool | None) -> list[int]:
+    """Which models are given a steadied scan: flicker is taken out once, and by a model of the recipe `steady` if any.
+
+    Raises:
+        WetgateError: such a model is told not to, or stands behind one that wants a steadied scan.
+    """
+    own = [index for index, card in enumerate(cards) if card.recipe == STEADY]
+    trained = [index for index, card in enumerate(cards) if card.steady]
+    if not own:
+        return {None: trained[:1], True: [0], False: []}[wanted]
+    if wanted is not None:
+        raise WetgateError(
+            "A model of the recipe steady does what it was made for: leave --steady and --no-steady out."
+        )
+    if trained and trained[0] < own[0] and cards[own[0]].steady:
+        raise WetgateError(
+            f"The model for {cards[trained[0]].recipe} wants a scan without flicker, but steady comes after it: name "
+            "the model of the recipe steady first."
+        )
+    return own if any(cards[index].steady for index in own) else sorted({*own, *trained[:1]})
+
+
+def _curves(source: Source, model: Path, session: Session, output: Path, arguments: Namespace) -> Curves:
+    """What steadies the scan, kept beside the receipts so that a resumed run gives the same bits."""
+    if arguments.curves is not None:
+        return load_curves(Path(arguments.curves))
+    card = session.card
+    encoding = card.encoding or "display"
+    beside = sidecar(model)
+    if card.recipe == STEADY and beside.exists():
+        found = load_curves(beside)
+        if found.scan == identity(source):
+            return found
 
     def measure() -> Curves:
-        from wetgate.pairing import deflicker
+        from wetgate.pairing import deflicker, steadying
 
-        with Progress(len(source.frames), "frames measured", quiet=arguments.json) as progress:
-            return deflicker.measure(source, encoding or "display", follow=progress.update)
+        moves = card.recipe == STEADY
+        with Progress((1 + moves) * len(source.frames), "frames measured", quiet=arguments.json) as progress:
+            if moves:
+                return steadying.measure(source, encoding, steadying.wanted_by(card.record), progress.update)[0]
+            return deflicker.measure(source, encoding, follow=progress.update)
 
-    return kept(output.parent / receipts.FOLDER, source, encoding or "display", measure)
+    kind = f"steady-{session.model_sha256[:16]}" if card.recipe == STEADY else "curves"
+    return kept(output.parent / receipts.FOLDER, source, encoding, measure, kind=kind)
 
 
 def _tile(text: str) -> int | None:

@@ -61,6 +61,23 @@ def add_arguments(parser: ArgumentParser) -> None:
         action=BooleanOptionalAction,
         help="take the scan's flicker out, here and in apply (default: yes, unless its luma is protected)",
     )
+    parser.add_argument(
+        "--shrinkage",
+        default="",
+        metavar="PERCENT",
+        help="recipe steady: what the film has shrunk by, to be given back: 0.8%%, or 0.8%%,0.6%% along the film and "
+        "across it, or 'reference' where pairs show it (default: nothing)",
+    )
+    parser.add_argument(
+        "--fill",
+        choices=("edge", "zoom"),
+        default="edge",
+        help="recipe steady: where a frame is moved in from outside its outermost pixels go on (edge, the default), or "
+        "all frames are enlarged until nothing of that shows (zoom)",
+    )
+    parser.add_argument(
+        "--accept", action="store_true", help="take made references without a look at them (recipe exemplar)"
+    )
     parser.add_argument("--operator", default="", metavar="NAME", help="who is responsible, for the record")
     parser.add_argument("--resume", action="store_true", help="go on with the newest run, with its own settings")
     parser.add_argument("--detach", action="store_true", help="train in the background and return at once")
@@ -77,7 +94,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
         if work.state == "finished":
             raise WetgateError(f"Run {work.number:03d} of {restoration.folder} is finished: train without --resume.")
     else:
-        if not restoration.pairs():
+        if not restoration.pairs() and not restoration.footage:
             raise WetgateError(
                 f"{restoration.folder} holds no pairs: add some with `wetgate add {arguments.folder} --scan ... "
                 "--reference ... --frames ...`."
@@ -104,6 +121,9 @@ def _train(restoration: Restoration, work: Run, started: float, *, quiet: bool) 
         hold_out=settings["hold_out"],
         seed=settings["seed"],
         steady=settings.get("steady", False),
+        shrinkage=settings.get("shrinkage", ""),
+        fill=settings.get("fill", "edge"),
+        accept=settings.get("accept", False),
         operator=settings["operator"],
     )
     total = options.seconds or 0.0
@@ -161,6 +181,9 @@ def _settings(arguments: Namespace, restoration: Restoration) -> dict[str, Any]:
         "device": arguments.device,
         "hold_out": arguments.hold_out,
         "seed": arguments.seed,
+        "shrinkage": arguments.shrinkage,
+        "fill": arguments.fill,
+        "accept": arguments.accept,
         "steady": arguments.protect != "luma" if arguments.steady is None else arguments.steady,
         "operator": arguments.operator,
     }

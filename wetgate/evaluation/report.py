@@ -62,7 +62,8 @@ class PairLine:
 class Report:
     """Everything that the page shows; empty parts are left out.
 
-    headline: one sentence with the outcome. facts, settings: shown as they are, in this order.
+    headline: one sentence with the outcome. facts, settings: shown as they are, in this order. plots_title: above the
+    plots.
     """
 
     title: str
@@ -71,6 +72,7 @@ class Report:
     pictures: Sequence[Picture] = ()
     tables: Sequence[Table] = ()
     plots: Sequence[Plot] = ()
+    plots_title: str = "Training"
     limits: Sequence[str] = ()
     pairs: Sequence[PairLine] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -90,7 +92,11 @@ def page(report: Report) -> str:
     parts = [
         _section("Pictures", "".join(map(_figure, report.pictures)), "pictures"),
         _section("Measures", "".join(map(_table, report.tables)) + _legend() if report.tables else "", "measures"),
-        _section("Training", f'<div class="plots">{"".join(map(draw, report.plots))}</div>' if report.plots else ""),
+        _section(
+            report.plots_title,
+            f'<div class="plots">{"".join(map(draw, report.plots))}</div>' if report.plots else "",
+            "training",
+        ),
         _section("Limits", _list(report.limits)),
         _section("Record", _pairs(report.pairs) + _settings(report.settings)),
     ]

@@ -1,7 +1,7 @@
-"""Exposure curves: what is added to the density of each frame so that a flickering scan stands steady.
+"""What makes a scan stand steady: exposure curves, added to the density of each frame, and perhaps transforms.
 
-They are measured by :mod:`wetgate.pairing.deflicker` and applied here, before a model sees the frame, with
-numpy alone.
+They are measured by :mod:`wetgate.pairing.deflicker` and :mod:`wetgate.pairing.weave` and applied here, before a model
+sees the frame, with numpy alone.
 """
 
 from __future__ import annotations
@@ -21,12 +21,18 @@ from numpy.typing import NDArray
 from wetgate.errors import WetgateError
 from wetgate.files import make_folder, write_bytes
 from wetgate.images import ENCODINGS, Source
+from wetgate.inference.transforms import UNMOVED, Transform, Transforms, resampled, shifted, whole_shift
 
 Array = NDArray[np.float32]
 Curve = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
 """For red, green and blue: ``(offset, gain)``; density D becomes ``D + offset + gain * D``."""
 
-SCHEMA = 1
+SCHEMA, SCHEMA_MOVED = 1, 2
+"""Of files without transforms, and of those with them."""
+STEADY = "steady"
+"""The recipe whose models do nothing by themselves: what lies beside them steadies the scan."""
+SIDECAR = "steady.json"
+"""Beside such a model: what it does to the frames of the scan that it was made from."""
 STILL: Curve = ((0.0, 0.0), (0.0, 0.0), (0.0, 0.0))
 
 _FLARE = {"display": 1 / 64, "linear": 1 / 1024}
@@ -59,19 +65,21 @@ def values_of(density: Array, encoding: str) -> Array:
 
 @dataclass(frozen=True)
 class Curves:
-    """The curves of one scan.
+    """The curves of one scan, and where its frames lie.
 
     Attributes:
         encoding: of the scan.
         frames: the :data:`Curve` of each frame, by number.
         shots: first and last frame of each shot, ascending; frames of different shots were never compared.
         scan: what tells the scan that was measured from others (see :func:`identity`).
+        transforms: that bring its frames to rest, of the same frames; None where they are left where they lie.
     """
 
     encoding: str
     frames: Mapping[int, Curve]
     shots: tuple[tuple[int, int], ...] = ()
     scan: str = field(default="", compare=False)
+    transforms: Transforms | None = None
 
     def of(self, frame: int) -> Curve:
         """The curve of ``frame``.
@@ -84,12 +92,40 @@ class Curves:
         except KeyError:
             raise WetgateError(f"The exposure curves know no frame {frame}: measure them for the whole scan.") from None
 
-    def steady(self, frame: int, pixels: Array) -> Array:
-        """``frame`` at the exposure of its neighbours: float32 [H, W, 3], the scan's own array where nothing is due.
+    def place_of(self, frame: int) -> Transform:
+        """The transform of ``frame``.
 
         Raises:
-            WetgateError: ``frame`` was not measured.
+            WetgateError: transforms were measured, but not for ``frame``.
         """
+        return UNMOVED if self.transforms is None else self.transforms.of(frame)
+
+    def steady(self, frame: int, pixels: Array) -> Array:
+        """``frame`` at the exposure of its neighbours, and where they lie: float32 [H, W, 3].
+
+        The scan's own array where nothing is due. Shifts by whole pixels move values and change none; other
+        transforms resample once, in the scan's encoding, of linear light in density.
+
+        Args:
+            frame: its number.
+            pixels: [H, W, 3], finite.
+
+        Raises:
+            WetgateError: ``frame`` was not measured, or the transforms are of pictures of another shape.
+        """
+        exposed = self._exposed(frame, pixels)
+        transform = self.place_of(frame)
+        if self.transforms is None or transform == UNMOVED:
+            return exposed
+        matrix = self.transforms.matrix(transform, pixels.shape)
+        shift = whole_shift(matrix)
+        if shift is not None:
+            return shifted(exposed, shift)
+        if self.encoding == "linear":
+            return values_of(resampled(density_of(exposed, self.encoding), matrix), self.encoding)
+        return resampled(exposed, matrix)
+
+    def _exposed(self, frame: int, pixels: Array) -> Array:
         curve = self.of(frame)
         if curve == STILL:
             return pixels
@@ -104,20 +140,23 @@ class Curves:
 
     def extent(self, frames: Sequence[int]) -> dict[str, Any]:
         """``frames``: how many of ``frames`` are changed at all; ``largest``: the largest change, in density, of a
-        middle tone (density 0.3, half of a display white) in any channel.
+        middle tone (density 0.3, half of a display white) in any channel. With transforms, see also
+        :meth:`Transforms.extent`.
         """
         changes = [max(abs(o + 0.3 * g) for o, g in self.of(frame)) for frame in frames]
-        return {"frames": sum(self.of(frame) != STILL for frame in frames), "largest": round(max(changes), 4)}
+        steadied = {"frames": sum(self.of(frame) != STILL for frame in frames), "largest": round(max(changes), 4)}
+        return steadied if self.transforms is None else steadied | self.transforms.extent(frames)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-able dict that :meth:`from_json` reads."""
-        return {
-            "schema": SCHEMA,
+        whole = {
+            "schema": SCHEMA if self.transforms is None else SCHEMA_MOVED,
             "scan": self.scan,
             "encoding": self.encoding,
             "shots": [list(shot) for shot in self.shots],
             "frames": {str(frame): as_lists(curve) for frame, curve in self.frames.items()},
         }
+        return whole if self.transforms is None else whole | {"transforms": self.transforms.to_json()}
 
     @classmethod
     def from_json(cls, value: Any) -> Curves:
@@ -127,19 +166,28 @@ class Curves:
             WetgateError: it is of another schema, or damaged.
         """
         try:
-            if value["schema"] != SCHEMA or value["encoding"] not in ENCODINGS:
+            if value["schema"] not in (SCHEMA, SCHEMA_MOVED) or value["encoding"] not in ENCODINGS:
                 raise ValueError("another schema")
             frames = {int(frame): as_curve(channels) for frame, channels in value["frames"].items()}
             shots = tuple((int(first), int(last)) for first, last in value["shots"])
-            return cls(value["encoding"], frames, shots, str(value["scan"]))
+            moved = Transforms.from_json(value["transforms"]) if value["schema"] == SCHEMA_MOVED else None
+            return cls(value["encoding"], frames, shots, str(value["scan"]), moved)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise WetgateError("The exposure curves are damaged or of another version: measure them again.") from error
 
     def dumps(self) -> str:
         """As a text of JSON, a line per frame."""
         whole = self.to_json()
-        frames = ",\n".join(f'  "{frame}": {json.dumps(curve)}' for frame, curve in whole.pop("frames").items())
-        return json.dumps(whole)[:-1] + ', "frames": {\n' + frames + "\n}}\n"
+        text = f', "frames": {_by_lines(whole.pop("frames"))}}}\n'
+        if self.transforms is not None:
+            moved = whole.pop("transforms")
+            size = json.dumps(moved["size"])
+            text = f', "transforms": {{"size": {size}, "frames": {_by_lines(moved["frames"])}}}' + text
+        return json.dumps(whole)[:-1] + text
+
+
+def _by_lines(frames: Mapping[str, Any]) -> str:
+    return "{\n" + ",\n".join(f'  "{frame}": {json.dumps(one)}' for frame, one in frames.items()) + "\n}"
 
 
 def identity(source: Source) -> str:
@@ -151,19 +199,31 @@ def identity(source: Source) -> str:
     return digest.hexdigest()
 
 
-def kept(folder: Path, source: Source, encoding: str, measure: Callable[[], Curves]) -> Curves:
+def kept(folder: Path, source: Source, encoding: str, measure: Callable[[], Curves], *, kind: str = "curves") -> Curves:
     """The curves of ``source`` that an earlier call kept in ``folder``, or what ``measure`` gives, kept there.
+
+    Args:
+        folder: where.
+        source: what is measured.
+        encoding: of its pixels.
+        measure: measures it.
+        kind: tells curves apart that are measured in other ways.
 
     Raises:
         WetgateError: ``folder`` cannot be written, or ``measure`` fails.
     """
-    path = folder / f"curves-{encoding}-{identity(source)}.json"
+    path = folder / f"{kind}-{encoding}-{identity(source)}.json"
     with contextlib.suppress(WetgateError):
         return load_curves(path)
     curves = measure()
     make_folder(folder)
     write_bytes(path, curves.dumps().encode())
     return curves
+
+
+def sidecar(model: Path) -> Path:
+    """Where the values of a model of the recipe `steady` lie."""
+    return model.with_name(SIDECAR)
 
 
 def load_curves(path: Path) -> Curves:

@@ -18,6 +18,7 @@ from wetgate.inference.curves import Curve
 from wetgate.inference.pixels import colourfulness, compose, fill_bad
 from wetgate.inference.session import Stop
 from wetgate.inference.tiles import Effort, Restorer
+from wetgate.inference.transforms import UNMOVED, Transform
 from wetgate.onnx_model import ModelCard
 from wetgate.records.canonical import record_hash
 from wetgate.records.shot_record import INFERRED
@@ -102,7 +103,13 @@ def restore_frame(
 
 
 def marks(
-    card: ModelCard, model_sha256: str, source: Path, source_sha256: str, frame: int | None, curve: Curve | None
+    card: ModelCard,
+    model_sha256: str,
+    source: Path,
+    source_sha256: str,
+    frame: int | None,
+    curve: Curve | None,
+    place: Transform = UNMOVED,
 ) -> dict[str, Any]:
     """What an EXR frame says about its making, as attributes of its header.
 
@@ -111,6 +118,7 @@ def marks(
         source, source_sha256: the file of the scan.
         frame: its number, where it is known.
         curve: the exposure curve that steadied it, or None.
+        place: the transform that brought it to rest.
     """
     return {
         "wetgate:software": SOFTWARE,
@@ -123,6 +131,7 @@ def marks(
         "wetgate:source_frame": frame,
         "wetgate:source_sha256": source_sha256,
         "wetgate:exposure_curve": None if curve is None else json.dumps(curve),
+        "wetgate:transform": None if place == UNMOVED else json.dumps(place),
     }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wetgate.errors import WetgateError
-from wetgate.inference.curves import Curves, load_curves
+from wetgate.inference.curves import STEADY, Curves, load_curves, sidecar
 from wetgate.inference.session import Session, cuda_is_offered
 from wetgate.inference.tiles import Restorer
 from wetgate.onnx_model import ModelCard, open_model
@@ -79,6 +79,33 @@ class Models:
             self._curves[path] = known
             _forget_oldest(self._curves, path, KEPT_CURVES)
         return known[1]
+
+    def curves_for(self, model: Path, named: str) -> Curves | None:
+        """What steadies the frames that ``model`` is given: the file that is ``named``, or what lies beside a model of
+        the recipe `steady`; None where there is neither, and the model can do without.
+
+        Raises:
+            WetgateError: as :meth:`describe` and :meth:`curves`; a model of the recipe `steady` lies alone.
+        """
+        if named:
+            return self.curves(Path(named))
+        if self.describe(model).card.recipe != STEADY:
+            return None
+        if not sidecar(model).exists():
+            raise WetgateError(
+                f"{sidecar(model)} is missing, which says what this model does to each frame: put it beside the model, "
+                "or name a file of curves."
+            )
+        return self.curves(sidecar(model))
+
+    def wants_curves(self, model: Path) -> bool:
+        """Whether a file of curves should be named for ``model``.
+
+        Raises:
+            WetgateError: as :meth:`describe`.
+        """
+        card = self.describe(model).card
+        return not sidecar(model).exists() if card.recipe == STEADY else card.steady
 
     def describe(self, path: Path) -> Described:
         """What the file says now. A refusal, too, is remembered until the file changes, unless it was not read at all.

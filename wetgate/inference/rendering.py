@@ -58,7 +58,7 @@ def describe(models: Models, model: str) -> Model:
         colour_space=card.colour_space,
         protected=card.protected,
         producer=card.producer,
-        limits="\n".join([*card.limits, *([WANTS_CURVES] if card.steady else [])]),
+        limits="\n".join([*card.limits, *([WANTS_CURVES] if models.wants_curves(Path(model)) else [])]),
     )
 
 
@@ -83,7 +83,7 @@ def render(models: Models, request: Render, memory: memoryview, stop: Stop) -> R
     )
     coverage = more[0][0] if more and loaded.restorer.session.gives_coverage else None
     with _refused_as(Code.FAILED):
-        curves = models.curves(Path(request.curves)) if request.curves else None
+        curves = models.curves_for(Path(request.model), request.curves)
         effort = loaded.restorer.restore_into(_clean(window, request, curves), restored, coverage, stop)
     return _answer(loaded, effort, coverage is not None, started)
 
@@ -99,7 +99,7 @@ def render_file(models: Models, request: RenderFile, turn: Turn, stop: Stop) -> 
     source, number = scans[len(scans) // 2], request.numbers[len(scans) // 2]
     with _refused_as(Code.FILE):
         _check_files(output, scans)
-        curves = models.curves(Path(request.curves)) if request.curves else None
+        curves = models.curves_for(Path(request.model), request.curves)
         window = _read_window(scans, request.numbers, curves)
         image = window[len(window) // 2].image
         weights = matte(read_image(request.mask), image.size) if request.mask else None
@@ -109,8 +109,10 @@ def render_file(models: Models, request: RenderFile, turn: Turn, stop: Stop) -> 
         restored = turn(lambda: restore_frame(window, weights, loaded.restorer, source.name, stop))
     with _refused_as(Code.FILE):
         if output.suffix.lower() == ".exr":
-            curve = None if curves is None else curves.of(number)
-            said = marks(loaded.restorer.session.card, loaded.sha256, source, source_sha256, number, curve)
+            steadied = () if curves is None else (curves.of(number), curves.place_of(number))
+            said = marks(
+                loaded.restorer.session.card, loaded.sha256, source, source_sha256, number, *(steadied or (None,))
+            )
             image = replace(image, header=image.header.with_attributes(said))
         make_folder(output.parent)
         write_image(output, restored.pixels, like=image.header, alpha=image.alpha)

@@ -136,4 +136,6 @@ class Requests:
 
 
 def _exposure(curves: Curves | None, frames: Iterable[int]) -> list[Any] | None:
-    return [as_lists(curves.of(number)) for number in frames] if curves else None
+    if curves is None or curves.transforms is None:
+        return [as_lists(curves.of(number)) for number in frames] if curves else None
+    return [{"curve": as_lists(curves.of(number)), "place": list(curves.place_of(number))} for number in frames]

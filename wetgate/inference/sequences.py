@@ -24,6 +24,7 @@ from wetgate.inference.reading import Hashes, Masks, Unreadable, WindowReader
 from wetgate.inference.requests import Requests
 from wetgate.inference.session import Session
 from wetgate.inference.summary import FrameResult, handles_note, notes, summarise
+from wetgate.inference.transforms import UNMOVED
 from wetgate.inference.writing import WriteQueue
 from wetgate.records import change_maps, receipts
 
@@ -230,6 +231,7 @@ class _Run:
                 self._hashes.of(path),
                 frame,
                 None if stage.curves is None else stage.curves.of(frame),
+                UNMOVED if stage.curves is None else stage.curves.place_of(frame),
             )
             for stage in self.stages
         ]

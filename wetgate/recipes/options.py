@@ -18,6 +18,10 @@ class Options:
         hold_out: pairs that are never trained on.
         seed: of all random numbers.
         steady: take the flicker of the scans out first; whoever applies the model does the same.
+        shrinkage: what the film has lost, for the recipe `steady`: "", "0.8%", "0.8%,0.6%" (along the film, then
+            across it), or "reference" where pairs show it.
+        fill: what stands where that recipe moves a frame in from outside: "edge" or "zoom".
+        accept: take references that were made without anybody's having looked at them.
         operator: who is responsible, for the record.
     """
 
@@ -30,4 +34,7 @@ class Options:
     hold_out: int = 0
     seed: int = 0
     steady: bool = True
+    shrinkage: str = ""
+    fill: str = "edge"
+    accept: bool = False
     operator: str = ""
