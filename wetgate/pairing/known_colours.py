@@ -51,7 +51,7 @@ class Hint:
     @property
     def lab(self) -> NDArray[np.float64]:
         """[3] CIELAB that it had."""
-        return srgb_to_lab(np.array(self._entry()[0], np.float64) / 255)
+        return np.asarray(srgb_to_lab(np.array(self._entry()[0], np.float64) / 255), np.float64)
 
     @property
     def spread(self) -> tuple[float, float]:
