@@ -65,17 +65,17 @@ def damage_at(dust: Dust, height: int, width: int, pixel_um: float, seed: int, f
     random = seeds.generator(seed, "dust", frame)
     for plane, count in ((lying, dust.specks), (printed, dust.sparkle)):
         for _ in range(random.poisson(count)):
-            _draw_speck(plane, random, dust.size_um / pixel_um)
+            draw_speck(plane, random, dust.size_um / pixel_um)
     for _ in range(random.poisson(dust.hairs)):
-        _draw_hair(lying, random, pixel_um)
+        draw_hair(lying, random, pixel_um)
     scratched = np.zeros((height, width, 3), np.float32)
     if dust.scratches:
         _draw_scratches(scratched, dust.scratches, pixel_um, seed, frame)
     return Damage(printed, scratched, lying)
 
 
-def _draw_speck(plane: Plane, random: np.random.Generator, diameter: float) -> None:
-    """An irregular blob: a polygon whose radius wobbles with the angle."""
+def draw_speck(plane: Plane, random: np.random.Generator, diameter: float) -> None:
+    """Draw an irregular blob into a coverage [H, W]: a polygon whose radius wobbles with the angle."""
     radius = diameter / 2 * np.exp(random.normal(0, 0.55))
     angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     wobble = sum(random.normal(0, 0.45 / k) * np.cos(k * angles + random.uniform(0, 2 * np.pi)) for k in (1, 2, 3, 4))
@@ -85,11 +85,11 @@ def _draw_speck(plane: Plane, random: np.random.Generator, diameter: float) -> N
     shape = np.column_stack([np.cos(angles) * radii * stretch, np.sin(angles) * radii / stretch])
     shape = shape @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
     place = random.uniform((0, 0), (plane.shape[1], plane.shape[0]))
-    _stamp(plane, shape + place, random.uniform(0.55, 1.0), soft=random.uniform(0.4, 0.8) + 0.05 * radius)
+    stamp(plane, shape + place, random.uniform(0.55, 1.0), soft=random.uniform(0.4, 0.8) + 0.05 * radius)
 
 
-def _draw_hair(plane: Plane, random: np.random.Generator, pixel_um: float) -> None:
-    """A fibre 10 to 25 micrometres thick whose direction drifts along its length."""
+def draw_hair(plane: Plane, random: np.random.Generator, pixel_um: float) -> None:
+    """Draw a fibre 10 to 25 micrometres thick into a coverage [H, W]; its direction drifts along its length."""
     length, steps = random.uniform(200, 1500) / pixel_um, 40
     curl = np.cumsum(random.normal(0, 0.12, steps)) + random.normal(0, 0.06) * np.arange(steps)
     direction = random.uniform(0, 2 * np.pi) + curl
@@ -97,10 +97,10 @@ def _draw_hair(plane: Plane, random: np.random.Generator, pixel_um: float) -> No
     points += random.uniform((0, 0), (plane.shape[1], plane.shape[0])) - points.mean(axis=0)
     thickness = random.uniform(10, 25) / pixel_um
     opacity = random.uniform(0.6, 0.95) * min(1.0, thickness)
-    _stamp(plane, points, opacity, soft=random.uniform(0.4, 0.8), thickness=max(1.0, thickness))
+    stamp(plane, points, opacity, soft=random.uniform(0.4, 0.8), thickness=max(1.0, thickness))
 
 
-def _stamp(plane: Plane, outline: FloatArray, opacity: float, soft: float, thickness: float | None = None) -> None:
+def stamp(plane: Plane, outline: FloatArray, opacity: float, soft: float, thickness: float | None = None) -> None:
     """Draw a filled polygon, or a line of some thickness, over ``plane``; coordinates in pixels.
 
     Drawn on a finer grid and averaged down, so that specks smaller than a pixel keep their weight.

@@ -52,7 +52,10 @@ def model_bytes(forward: Callable[[Any, Any], Any], card: ModelCard, *, half: bo
     graph = helper.make_graph(
         ops.nodes,
         "wetgate",
-        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["N", 3 * (2 * card.radius + 1), "H", "W"])],
+        [
+            helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["N", 3 * (2 * card.radius + 1), "H", "W"]),
+            *ops.optional_inputs,
+        ],
         outputs,
         ops.initializers,
     )

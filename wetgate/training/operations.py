@@ -47,6 +47,7 @@ class Onnx:
     def __init__(self, network_type: Any = np.float32) -> None:
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
+        self.optional_inputs: list[Any] = []
         self._constants: dict[bytes, str] = {}
         self._network_type = network_type
         self._type: Any = np.float32
@@ -61,6 +62,16 @@ class Onnx:
             self._constants[key] = name
             self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
         return self._constants[key]
+
+    def optional_input(self, name: str, default: float, like: str) -> str:
+        """An input [N, 1, H, W] that may be left out: it is ``default`` everywhere then."""
+        from onnx import TensorProto, helper, numpy_helper
+
+        shape = [None, 1, None, None]
+        self.optional_inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+        value = np.full((1, 1, 1, 1), default, np.float32)
+        self.initializers.append(numpy_helper.from_array(value, name))
+        return name
 
     def node(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         from onnx import helper
@@ -99,6 +110,29 @@ class Onnx:
     def multiply(self, a: str, b: str) -> str:
         return self.node("Mul", a, b)
 
+    def divide(self, a: str, b: str) -> str:
+        return self.node("Div", a, b)
+
+    def smaller(self, a: str, b: str) -> str:
+        return self.node("Min", a, b)
+
+    def larger(self, a: str, b: str) -> str:
+        return self.node("Max", a, b)
+
+    def absolute(self, x: str) -> str:
+        return self.node("Abs", x)
+
+    def floor(self, x: str) -> str:
+        return self.node("Floor", x)
+
+    def choose(self, level: str, bound: float, above: str, below: str) -> str:
+        """``above`` where ``level`` is above ``bound``, ``below`` elsewhere, bit for bit."""
+        return self.node("Where", self.node("Greater", level, self.constant(bound)), above, below)
+
+    def softmax(self, x: str) -> str:
+        """Over the channels."""
+        return self.node("Softmax", x, axis=1)
+
     def log(self, x: str) -> str:
         return self.node("Log", x)
 
@@ -130,6 +164,53 @@ class Onnx:
     def most_of_channels(self, x: str) -> str:
         return self.node("ReduceMax", x, self.constant([1], np.int64), keepdims=1)
 
+    def of_least(self, costs: str, table: Array) -> str:
+        """[N, 2, H, W]: the row of ``table`` [K, 2] that belongs to the least of K channels, the first of equals."""
+        index = self.node("ArgMin", costs, axis=1, keepdims=0)
+        return self.node("Transpose", self.node("Gather", self.constant(table), index, axis=0), perm=[0, 3, 1, 2])
+
+    def displace(self, x: str, shift: str, bound: int) -> str:
+        """``x`` at (y + shift[0], x + shift[1]); whole numbers up to ``bound``; the picture's edge goes on outside."""
+        x = self.node("Identity", x)
+        shape = self.node("Shape", x)
+        height, width = (self.node("Gather", shape, self.constant(axis, np.int64)) for axis in (2, 3))
+        zero, one = self.constant(0, np.int64), self.constant(1, np.int64)
+        places = []
+        for channel, (length, sides) in enumerate(((height, [-1, 1]), (width, [1, -1]))):
+            line = self.node("Reshape", self.node("Range", zero, length, one), self.constant(sides, np.int64))
+            moved = self.node("Cast", self.channels(shift, channel, channel + 1), to=7)
+            last = self.node("Sub", length, one)
+            places.append(self.node("Min", self.node("Max", self.node("Add", moved, line), zero), last))
+        index = self.node("Add", self.node("Mul", places[0], width), places[1])
+        flat = self.constant([0, 0, -1], np.int64)
+        source, index = (self.node("Reshape", value, flat) for value in (x, index))
+        index = self.node("Expand", index, self.node("Shape", source))
+        return self.node("Reshape", self.node("GatherElements", source, index, axis=2), shape)
+
+    def shift(self, x: str, rows: int, columns: int) -> str:
+        """``x`` at (y + rows, x + columns); the picture's edge goes on outside."""
+        above, left = max(-rows, 0), max(-columns, 0)
+        pads = self.constant([0, 0, above, left, 0, 0, max(rows, 0), max(columns, 0)], np.int64)
+        size = self.node("Shape", x, start=2, end=4)
+        start = self.constant([max(rows, 0), max(columns, 0)], np.int64)
+        padded = self.node("Pad", x, pads, mode="edge")
+        return self.node("Slice", padded, start, self.node("Add", start, size), self.constant([2, 3], np.int64))
+
+    def mean_around(self, x: str, rows: int, columns: int) -> str:
+        """The mean over ``rows`` above and below and ``columns`` left and right; edges repeated."""
+        for up, aside in ((rows, 0), (0, columns)):
+            if up or aside:
+                kernel = [2 * up + 1, 2 * aside + 1]
+                x = self.node("AveragePool", self.pad_edges(x, up, aside), kernel_shape=kernel, strides=[1, 1])
+        return x
+
+    def repeat(self, x: str) -> str:
+        """Twice the size, every pixel four times."""
+        scales = self.constant([1, 1, 2, 2])
+        return self.node(
+            "Resize", x, "", scales, mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"
+        )
+
     def convolve(self, x: str, weight: Array, bias: Array | None = None, *, groups: int = 1, pad: bool = True) -> str:
         """Stride 1; ``pad`` keeps the size with zeros around."""
         rows, columns = weight.shape[2:]
@@ -143,6 +224,10 @@ class Onnx:
         """Repeat the border ``rows`` times above and below, ``columns`` times left and right."""
         pads = self.constant([0, 0, rows, columns, 0, 0, rows, columns], np.int64)
         return self.node("Pad", x, pads, mode="edge")
+
+    def unshuffle(self, x: str, size: int) -> str:
+        """[N, size * size * C, H / size, W / size]: the pixels of each square become channels; sides are multiples."""
+        return self.node("SpaceToDepth", x, blocksize=size)
 
     def shrink(self, x: str) -> str:
         return self.node("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2])
@@ -186,11 +271,29 @@ class Reach:
 
     affine = log = exp = tanh = leaky = at_least = at_most = sum_channels = most_of_channels = _one
     enter_network = leave_network = channels = pad_edges = crop_like = _one
+    absolute = floor = softmax = of_least = _one
+
+    def optional_input(self, name: str, default: float, like: _Seen) -> _Seen:
+        return _Seen(0, 0, 1)
 
     def _two(self, a: _Seen, b: _Seen) -> _Seen:
         return self.concat([a, b])
 
-    add = subtract = multiply = _two
+    add = subtract = multiply = divide = smaller = larger = _two
+
+    def choose(self, level: _Seen, bound: float, above: _Seen, below: _Seen) -> _Seen:
+        return self.concat([level, above, below])
+
+    def displace(self, x: _Seen, shift: _Seen, bound: int) -> _Seen:
+        return self.concat([x.wider(bound * x.stride, bound * x.stride, x.stride), shift])
+
+    def shift(self, x: _Seen, rows: int, columns: int) -> _Seen:
+        return x.wider(abs(rows) * x.stride, abs(columns) * x.stride, x.stride)
+
+    mean_around = shift
+
+    def repeat(self, x: _Seen) -> _Seen:
+        return x.wider(x.stride / 2, x.stride / 2, x.stride // 2)
 
     def concat(self, parts: list[_Seen]) -> _Seen:
         return _Seen(max(part.rows for part in parts), max(part.columns for part in parts), parts[0].stride)
@@ -198,6 +301,10 @@ class Reach:
     def convolve(self, x: _Seen, weight: Array, bias: Any = None, *, groups: int = 1, pad: bool = True) -> _Seen:
         rows, columns = (side // 2 * x.stride for side in weight.shape[2:])
         return x.wider(rows, columns, x.stride)
+
+    def unshuffle(self, x: _Seen, size: int) -> _Seen:
+        self.multiple = max(self.multiple, x.stride * size)
+        return x.wider(x.stride * (size - 1) / 2, x.stride * (size - 1) / 2, x.stride * size)
 
     def shrink(self, x: _Seen) -> _Seen:
         self.multiple = max(self.multiple, x.stride * 2)

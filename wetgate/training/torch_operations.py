@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -10,7 +12,17 @@ from torch import Tensor
 
 
 class Torch:
-    """Computes on tensors ``[N, C, H, W]``; arrays given as weights become constants."""
+    """Computes on tensors ``[N, C, H, W]``; arrays given as weights become constants.
+
+    Args:
+        told: optional inputs by name; those that are left out have their default.
+    """
+
+    def __init__(self, told: Mapping[str, Tensor] = MappingProxyType({})) -> None:
+        self._told = told
+
+    def optional_input(self, name: str, default: float, like: Tensor) -> Tensor:
+        return self._told[name] if name in self._told else like.new_full((1, 1, 1, 1), default)
 
     def _tensor(self, value: Any, like: Tensor) -> Tensor:
         if isinstance(value, Tensor):
@@ -34,6 +46,54 @@ class Torch:
 
     def multiply(self, a: Tensor, b: Tensor) -> Tensor:
         return a * b
+
+    def divide(self, a: Tensor, b: Tensor) -> Tensor:
+        return a / b
+
+    def smaller(self, a: Tensor, b: Tensor) -> Tensor:
+        return torch.minimum(a, b)
+
+    def larger(self, a: Tensor, b: Tensor) -> Tensor:
+        return torch.maximum(a, b)
+
+    def absolute(self, x: Tensor) -> Tensor:
+        return x.abs()
+
+    def floor(self, x: Tensor) -> Tensor:
+        return x.floor()
+
+    def choose(self, level: Tensor, bound: float, above: Tensor, below: Tensor) -> Tensor:
+        return torch.where(level > bound, above, below)
+
+    def softmax(self, x: Tensor) -> Tensor:
+        return torch.softmax(x, 1)
+
+    def of_least(self, costs: Tensor, table: Any) -> Tensor:
+        return self._tensor(table, costs)[costs.argmin(1)].permute(0, 3, 1, 2)
+
+    def displace(self, x: Tensor, shift: Tensor, bound: int) -> Tensor:
+        height, width = x.shape[2:]
+        moved = shift.long()
+        rows = torch.arange(height, device=x.device).view(-1, 1) + moved[:, :1]
+        columns = torch.arange(width, device=x.device) + moved[:, 1:]
+        index = rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)
+        flat = index.flatten(2).expand(-1, x.shape[1], -1)
+        return x.flatten(2).gather(2, flat).view(x.shape)
+
+    def shift(self, x: Tensor, rows: int, columns: int) -> Tensor:
+        height, width = x.shape[2:]
+        padded = F.pad(x, (max(-columns, 0), max(columns, 0), max(-rows, 0), max(rows, 0)), mode="replicate")
+        top, left = max(rows, 0), max(columns, 0)
+        return padded[:, :, top : top + height, left : left + width]
+
+    def mean_around(self, x: Tensor, rows: int, columns: int) -> Tensor:
+        for up, aside in ((rows, 0), (0, columns)):
+            if up or aside:
+                x = F.avg_pool2d(self.pad_edges(x, up, aside), (2 * up + 1, 2 * aside + 1), stride=1)
+        return x
+
+    def repeat(self, x: Tensor) -> Tensor:
+        return F.interpolate(x, scale_factor=2, mode="nearest")
 
     def log(self, x: Tensor) -> Tensor:
         return torch.log(x)
@@ -72,6 +132,11 @@ class Torch:
 
     def pad_edges(self, x: Tensor, rows: int, columns: int) -> Tensor:
         return F.pad(x, (columns, columns, rows, rows), mode="replicate")
+
+    def unshuffle(self, x: Tensor, size: int) -> Tensor:
+        count, channels, height, width = x.shape
+        squares = x.reshape(count, channels, height // size, size, width // size, size)
+        return squares.permute(0, 3, 5, 1, 2, 4).reshape(count, -1, height // size, width // size)
 
     def shrink(self, x: Tensor) -> Tensor:
         return F.avg_pool2d(x, 2)

@@ -1,0 +1,257 @@
+"""What the loop trains for the damage recipe: finding and filling, side by side, on lessons that the film gives."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wetgate.training import damage_model
+from wetgate.training.damage_lessons import MARGIN, make_lesson
+from wetgate.training.damage_model import Seen, see
+from wetgate.training.torch_operations import Torch
+
+Array = NDArray[np.float32]
+
+RATE = 2e-3
+DECAY = 1e-3
+BATCH = 8
+CROP = 96
+SPIKE = 0.08
+"""Display values by which a frame of the film itself stands out from both neighbours where it may be damaged."""
+FALSE_SHARE = 5e-4
+"""Of the clean pixels: what may be taken for damage at the threshold that is chosen."""
+THRESHOLDS = tuple(np.round(np.arange(-2.0, 6.01, 0.25), 2).tolist())
+
+_SHADE = 1e-2
+_JUDGING = 1
+
+
+@dataclass(frozen=True)
+class Material:
+    """Windows of the film to make lessons of.
+
+    Attributes:
+        windows: [2r+1, H, W, 3] each, display values, all of one size; H and W multiples of the model's.
+        scale: of damage, in pixels of a frame 640 wide.
+    """
+
+    windows: Sequence[Array]
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Lessons as networks see them, [N, C, H, W] each, without the margin.
+
+    Attributes:
+        seen: the windows, neighbours laid over the middle frame.
+        truth, label, weight: see :class:`wetgate.training.damage_lessons.Lesson`.
+    """
+
+    seen: Seen
+    truth: Tensor
+    label: Tensor
+    weight: Tensor
+
+    def part(self, rows: slice, columns: slice) -> Prepared:
+        return self._each(lambda x: x[:, :, rows, columns])
+
+    def mirrored(self) -> Prepared:
+        return self._each(lambda x: x.flip(3))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Prepared:
+        seen = Seen(change(self.seen.frame), tuple(map(change, self.seen.neighbours)), change(self.seen.lines))
+        return Prepared(seen, change(self.truth), change(self.label), change(self.weight))
+
+
+@dataclass
+class DamageTask:
+    """One training of both networks.
+
+    Attributes:
+        index: of the task in its run; part of the seed.
+        material: what lessons are made of.
+        held_out: the same, for judging; perhaps without windows.
+        radius: frames before and after.
+        lessons: how many are made.
+        seed: of the run.
+        device: "cpu" or "cuda".
+        rate, decay: see :class:`wetgate.training.loop.Task`.
+    """
+
+    index: int
+    material: Material
+    held_out: Material
+    radius: int
+    lessons: int
+    seed: int
+    device: str
+    rate: float = RATE
+    decay: float = DECAY
+    _lessons: list[Prepared] = field(default_factory=list, init=False, repr=False)
+    _judging: list[Prepared] = field(default_factory=list, init=False, repr=False)
+
+    def initial_weights(self) -> dict[str, Array]:
+        """Of both networks, by "finding.NAME" and "filling.NAME"."""
+        both = damage_model.initial_weights(self.radius, self.seed + self.index)
+        return {f"{net}.{key}": one for net, own in zip(_LOSSES, both, strict=True) for key, one in own.items()}
+
+    def begin(self) -> None:
+        """Make the lessons; the same ones after a resume."""
+        self._lessons = self._made(self.material, self.lessons, 0)
+        self._judging = self._made(self.held_out, 2 * len(self.held_out.windows), _JUDGING)
+
+    def gradients(self, weights: dict[str, Tensor], generator: np.random.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """The sum of both networks' losses, and its gradients by weight."""
+        drawn = [self._draw(generator, on_damage=on_damage) for on_damage in (False, True)]
+
+        def of_one(net: str, batch: Prepared) -> tuple[Tensor, dict[str, Tensor]]:
+            own = {key: value for key, value in weights.items() if key.startswith(net)}
+            loss = _LOSSES[net](batch, parted(own, net))
+            return loss.detach(), dict(zip(own, torch.autograd.grad(loss, list(own.values())), strict=True))
+
+        losses, gradients = zip(*_side_by_side().map(of_one, _LOSSES, drawn), strict=True)
+        return torch.stack(losses).sum(), {name: value for own in gradients for name, value in own.items()}
+
+    def validation(self, weights: dict[str, Tensor]) -> float | None:
+        """1 - F1 of what is found at the threshold that would be chosen, on windows that no lesson was made of."""
+        return None if not self._judging else 1 - self.judged(weights)["f1"]
+
+    @torch.no_grad()
+    def judged(self, weights: dict[str, Tensor]) -> dict[str, float]:
+        """What held-out windows say: "threshold", and there "f1", "false_share" (of clean pixels), "psnr" in damage."""
+        scores, labels, weighed, squares, inside = [], [], [], 0.0, 0.0
+        for lesson in self._judging:
+            scores.append(damage_model.find(Torch(), lesson.seen, parted(weights, "finding")).flatten())
+            labels.append(lesson.label.flatten())
+            weighed.append(lesson.weight.flatten())
+            filled = damage_model.fill(Torch(), lesson.seen, lesson.label, parted(weights, "filling"))
+            squares += float(
+                (((filled - lesson.truth) ** 2).mean(1, keepdim=True) * lesson.label * lesson.weight).sum()
+            )
+            inside += float((lesson.label * lesson.weight).sum())
+        score, label, certain = torch.cat(scores), torch.cat(labels) > 0.5, torch.cat(weighed) > 0.5
+        damaged, clean = score[label & certain], score[~label & certain]
+        best: dict[str, float] = {}
+        for threshold in THRESHOLDS:
+            hits, false = float((damaged > threshold).sum()), float((clean > threshold).sum())
+            f1 = 2 * hits / max(hits + false + len(damaged), 1.0)
+            share = false / max(len(clean), 1)
+            found = {"threshold": threshold, "f1": f1, "false_share": share}
+            allowed, was = share <= FALSE_SHARE, best.get("false_share", math.inf) <= FALSE_SHARE
+            if not best or (allowed, f1 if allowed else -share) > (was, best["f1"] if was else -best["false_share"]):
+                best = found
+        return best | {"psnr": -10 * math.log10(max(squares / max(inside, 1.0), 1e-10))}
+
+    def _made(self, material: Material, count: int, use: int) -> list[Prepared]:
+        made = []
+        suspects: dict[int, Array] = {}
+        for number in range(count):
+            at = number % len(material.windows)
+            if at not in suspects:
+                suspects[at] = doubtful(material.windows[at], self.radius)
+            random = np.random.default_rng((self.seed, self.index, use, number))
+            lesson = make_lesson(material.windows, at, suspects[at], random, scale=material.scale)
+            made.append(prepared(lesson.frames, lesson.truth, lesson.label, lesson.weight, self.radius, self.device))
+        return made
+
+    def _draw(self, generator: np.random.Generator, *, on_damage: bool) -> Prepared:
+        """A batch of crops, mirrored at random; with ``on_damage`` each of them around some damage, if there is any."""
+        side = min(CROP, *self._lessons[0].truth.shape[2:]) // damage_model.MULTIPLE * damage_model.MULTIPLE
+        crops = []
+        for _ in range(BATCH):
+            lesson = self._lessons[int(generator.integers(len(self._lessons)))]
+            sides = lesson.truth.shape[2:]
+            places = [int(generator.integers(length - side + 1)) for length in sides]
+            if on_damage:
+                damaged = lesson.label[0, 0].nonzero()
+                if len(damaged):
+                    spot = damaged[int(generator.integers(len(damaged)))].tolist()
+                    aside = generator.integers(side // 4, 3 * side // 4 + 1, 2)
+                    places = [
+                        int(np.clip(y - off, 0, length - side))
+                        for y, off, length in zip(spot, aside, sides, strict=True)
+                    ]
+            crop = lesson.part(*(slice(place, place + side) for place in places))
+            crops.append(crop.mirrored() if generator.integers(2) else crop)
+        return _together(crops)
+
+
+def parted(weights: dict[str, Tensor], net: str) -> dict[str, Tensor]:
+    """The weights of one network by the names that it has for them."""
+    return {key.removeprefix(f"{net}."): value for key, value in weights.items() if key.startswith(f"{net}.")}
+
+
+@torch.no_grad()
+def prepared(frames: Array, truth: Array, label: Array, weight: Array, radius: int, device: str) -> Prepared:
+    """A lesson on the device, its margin cut off."""
+    stacked = torch.from_numpy(np.ascontiguousarray(frames.transpose(0, 3, 1, 2)))
+    values = stacked.reshape(1, -1, *stacked.shape[2:]).to(device)
+    values = values.clamp(damage_model.LEAST, damage_model.MOST)
+    planes = [torch.from_numpy(one.copy())[None, None].to(device) for one in (label, weight)]
+    target = torch.from_numpy(truth.transpose(2, 0, 1)[None].copy()).to(device)
+    inside = slice(MARGIN, -MARGIN)
+    return Prepared(see(Torch(), values, radius), target, *planes).part(inside, inside)
+
+
+@torch.no_grad()
+def doubtful(window: Array, radius: int) -> Array:
+    """[H, W] 1 where the middle frame of a window stands out from both neighbours, which agree: it may be damaged."""
+    stacked = torch.from_numpy(np.ascontiguousarray(window.transpose(0, 3, 1, 2)))
+    seen = see(Torch(), stacked.reshape(1, -1, *stacked.shape[2:]).clamp(damage_model.LEAST, damage_model.MOST), radius)
+    first, last = ((seen.frame - one) for one in seen.neighbours[:2])
+    spike = torch.where(first * last > 0, torch.minimum(first.abs(), last.abs()), torch.zeros_like(first)).amax(1)
+    agree = (seen.neighbours[0] - seen.neighbours[1]).abs().amax(1)
+    found = ((spike > SPIKE) & (agree < 0.5 * spike)).float()[None]
+    return F.max_pool2d(found, 5, stride=1, padding=2)[0, 0].numpy()
+
+
+def _finding_loss(batch: Prepared, weights: dict[str, Tensor]) -> Tensor:
+    answer = damage_model.find(Torch(), batch.seen, weights)
+    each = F.binary_cross_entropy_with_logits(answer, batch.label, reduction="none")
+    return (each * batch.weight).sum() / batch.weight.sum().clamp_min(1.0)
+
+
+def _filling_loss(batch: Prepared, weights: dict[str, Tensor]) -> Tensor:
+    """Charbonnier error where damage is and around it, as the artist's brush goes around it."""
+    holes = []
+    for at, label in enumerate(batch.label):
+        wider = at % 3
+        holes.append(F.max_pool2d(label[None], 2 * wider + 1, stride=1, padding=wider) if wider else label[None])
+    hole = torch.cat(holes)
+    error = damage_model.fill(Torch(), batch.seen, hole, weights) - batch.truth
+    each = ((error * error).sum(1, keepdim=True) + _SHADE**2).sqrt() - _SHADE
+    return (each * hole).sum() / hole.sum().clamp_min(1.0)
+
+
+_LOSSES: dict[str, Callable[[Prepared, dict[str, Tensor]], Tensor]] = {
+    "finding": _finding_loss,
+    "filling": _filling_loss,
+}
+
+
+def _together(parts: Sequence[Prepared]) -> Prepared:
+    def join(*tensors: Tensor) -> Tensor:
+        return torch.cat(tensors).contiguous(memory_format=torch.channels_last)
+
+    seen = Seen(
+        join(*(part.seen.frame for part in parts)),
+        tuple(join(*same) for same in zip(*(part.seen.neighbours for part in parts), strict=True)),
+        join(*(part.seen.lines for part in parts)),
+    )
+    truth, label, weight = zip(*((part.truth, part.label, part.weight) for part in parts), strict=True)
+    return Prepared(seen, join(*truth), join(*label), join(*weight))
+
+
+@functools.cache
+def _side_by_side() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(len(_LOSSES))
