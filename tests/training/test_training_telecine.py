@@ -14,7 +14,19 @@ from wetgate.inference.tiles import Restorer
 from wetgate.onnx_model import ModelCard
 from wetgate.training import loop, residual_net
 from wetgate.training.onnx_export import export
-from wetgate.training.telecine_model import Lesson, Step, TelecineModel, forward, pixels_of, solved, values_of
+from wetgate.training.telecine_features import SIZES, describe
+from wetgate.training.telecine_model import (
+    Lesson,
+    Step,
+    TelecineModel,
+    forward,
+    moments,
+    pixels_of,
+    plain_step,
+    reduced_array,
+    solved,
+    values_of,
+)
 from wetgate.training.telecine_task import TelecineTask, answer_of
 from wetgate.training.torch_operations import Torch
 
@@ -26,7 +38,17 @@ def step(channels, seen, reduction, seed=1):
     weights = residual_net.initial_weights(seen * reduction**2, channels, seed, WIDTHS)
     weights["out.weight"][:] = generator.normal(0, 0.05, weights["out.weight"].shape)
     tone = np.concatenate([0.8 * np.eye(channels), np.full((1, channels), 0.1)]).astype(np.float32)
-    return Step(reduction, tone, np.full(seen, 0.5, np.float32), np.full(seen, 0.25, np.float32), weights)
+    mean, scale = np.full(seen, 0.5, np.float32), np.full(seen, 0.25, np.float32)
+    return Step(reduction, tone, np.zeros(0, np.float32), mean, scale, weights)
+
+
+def with_features(model):
+    """The first step goes by features of the picture."""
+    levels = np.linspace(0.2, 0.8, 6, dtype=np.float32)
+    first, channels = model.steps[0], model.channels
+    count = channels * (SIZES + 3 * (SIZES - 1) * len(levels))
+    tone = np.random.default_rng(4).normal(0, 0.3 / count**0.5, (count + 1, channels)).astype(np.float32)
+    return replace(model, steps=(replace(first, tone=tone, levels=levels), *model.steps[1:]))
 
 
 def model_of(encoding="display", grey=False, radius=0, reductions=(4, 1), looks_back=True):
@@ -59,7 +81,7 @@ def in_torch(frames, model):
 @pytest.mark.parametrize("encoding", ["display", "linear", "log"])
 @pytest.mark.parametrize(("grey", "reductions"), [(False, (4, 1)), (True, (2, 1)), (False, (2,)), (True, (1,))])
 def test_the_file_answers_as_torch_does_at_any_size(tmp_path, encoding, grey, reductions):
-    model = model_of(encoding, grey, 0, reductions)
+    model = with_features(model_of(encoding, grey, 0, reductions))
     session = Session(save(tmp_path / "model.onnx", model), "cpu")
     for height, width in ((1, 1), (1, 7), (37, 53)):
         frames = frames_of(noisy(height, width))
@@ -87,7 +109,7 @@ def test_where_all_is_grey_the_answer_is_exactly(tmp_path):
 
 @pytest.mark.parametrize("encoding", ["display", "linear", "log"])
 def test_nothing_is_clamped(encoding):
-    plain = Step(1, np.eye(4, 3, dtype=np.float32), np.zeros(3, np.float32), np.ones(3, np.float32))
+    plain = plain_step([np.zeros((3, 8, 8), np.float32)], [np.zeros((3, 8, 8), np.float32)], 1)
     model = TelecineModel(encoding, False, 0, (plain,))
     for level in (-0.3, 0.0, 0.5, 1.6):
         frames = np.full((1, 3, 8, 8), level, np.float32)
@@ -97,7 +119,8 @@ def test_nothing_is_clamped(encoding):
 @pytest.mark.parametrize("encoding", ["display", "linear", "log"])
 @pytest.mark.parametrize("grey", [False, True])
 def test_arrays_are_taken_in_and_given_out_as_the_model_does(encoding, grey):
-    plain = Step(1, np.eye(2 if grey else 4, 1 if grey else 3, dtype=np.float32), np.zeros(1), np.ones(1))
+    blank = np.zeros((1 if grey else 3, 8, 8), np.float32)
+    plain = plain_step([blank], [blank], 1)
     model = TelecineModel(encoding, grey, 0, (plain,))
     picture = noisy(8, 8)
     wanted = in_torch(frames_of(picture), model)[0].transpose(1, 2, 0)
@@ -112,7 +135,7 @@ def test_in_half_precision_it_looks_the_same(tmp_path):
 
 
 def test_tiles_equal_the_whole_frame_bit_for_bit(tmp_path):
-    session = Session(save(tmp_path / "model.onnx", model_of(reductions=(2, 1))), "cpu")
+    session = Session(save(tmp_path / "model.onnx", with_features(model_of(reductions=(2, 1)))), "cpu")
     scan = noisy(157, 203)
     whole, *_ = Restorer(session, 400).restore([scan])
     tiled, *_ = Restorer(session, 64).restore([scan])
@@ -137,8 +160,32 @@ def test_tone_and_colour_are_solved_where_the_reference_counts():
     targets = [np.einsum("ij,ihw->jhw", matrix, scan) + 0.05 for scan in scans]
     weights = [np.ones((32, 40), np.float32) for _ in range(2)]
     targets[1][:, :16], weights[1][:16] = 9.0, 0.0
-    found = solved(scans, scans, targets, weights, 2)
+    found = solved_step(scans, targets, weights, 2)
     np.testing.assert_allclose(found.tone, [*matrix, [0.05] * 3], atol=5e-3)
+
+
+def solved_step(scans, targets, weights, reduction):
+    step = plain_step(scans, scans, reduction)
+    seen = [
+        moments(reduced_array(scan, reduction), target, weight, reduction)
+        for scan, target, weight in zip(scans, targets, weights, strict=True)
+    ]
+    return solved(step, seen, step.levels)
+
+
+def test_features_tell_what_is_left_of_a_picture_beside_what_is_lost():
+    """Half of the pixels are gone: the mean of those below a level is the picture's all the same."""
+    generator = np.random.default_rng(1)
+    picture = np.full((1, 1, 64, 64), 0.3, np.float32)
+    picture[generator.random(picture.shape) < 0.5] = 0.9
+    found = describe(Torch(), torch.from_numpy(picture), 1, 2, np.array([0.6], np.float32))[0].numpy()
+    plain, above, rest = found[:SIZES], found[SIZES : 2 * SIZES - 1], found[2 * SIZES - 1 :]
+    darker, lighter = rest[: SIZES - 1], rest[SIZES - 1 :]
+    middle = np.s_[:, 12:20, 12:20]
+    np.testing.assert_allclose(plain[middle][1:], 0.6, atol=0.08)
+    np.testing.assert_allclose(above[middle][1:], 0.15, atol=0.04)
+    np.testing.assert_allclose(darker[middle][1:], 0.3, atol=0.03)
+    np.testing.assert_allclose(lighter[middle][1:], 0.9, atol=0.03)
 
 
 def lesson(seed=1, height=64, width=80):
@@ -149,7 +196,7 @@ def lesson(seed=1, height=64, width=80):
 
 
 def task_of(lessons, reduction=2):
-    plain = solved(*([getattr(one, k) for one in lessons] for k in ("picture", "seen", "target", "weight")), reduction)
+    plain = solved_step(*([getattr(one, k) for one in lessons] for k in ("picture", "target", "weight")), reduction)
     return TelecineTask(0, plain, lessons, lessons, 3, "cpu")
 
 

@@ -32,7 +32,9 @@ from wetgate.recipes.neighbours import possible_radius, window
 from wetgate.recipes.options import Options
 from wetgate.recipes.work import Follow, Work, spread
 from wetgate.training import telecine_model
-from wetgate.training.telecine_model import Lesson, Step, TelecineModel
+from wetgate.training.color_model import LUMA
+from wetgate.training.telecine_features import levels_of
+from wetgate.training.telecine_model import Lesson, Moments, Step, TelecineModel
 
 if TYPE_CHECKING:
     from wetgate.recipes.telecine_report import Judged
@@ -119,6 +121,7 @@ class _Training:
         self.held_out: list[_Pair] = []
         self.judged: list[tuple[list[_Pair], list[Step]]] = []
         self._kinds: list[str] = []
+        self._moments: dict[int, Moments] = {}
         self.progress = Progress()
         self.resumed: State | None = None
 
@@ -127,7 +130,7 @@ class _Training:
         self._look()
         self._take_in()
         first = self._kinds[0]
-        self._publish([self._solved(first, self._lessons(first, self.pairs, []))], "tone and colour")
+        self._publish([self._plain(first, self._lessons(first, self.pairs, []))], "tone and colour")
         return self._finish(self._train())
 
     # Take in the pairs
@@ -140,7 +143,7 @@ class _Training:
         if found:
             self._read(found, 0)
             first = self._kinds[0]
-            self._publish([self._solved(first, self._lessons(first, self.pairs, []))], "first look")
+            self._publish([self._plain(first, self._lessons(first, self.pairs, []))], "first look")
 
     def _take_in(self) -> None:
         done = itertools.count(1)
@@ -208,17 +211,38 @@ class _Training:
             lessons.append(own)
         return lessons
 
-    def _solved(self, kind: str, lessons: Sequence[Lesson]) -> Step:
-        """A step without its network."""
+    def _plain(self, kind: str, lessons: Sequence[Lesson]) -> Step:
+        """A step's tone and colour alone."""
         every = [*self.pairs, *self.held_out]
         reduction = min(pair.reduction for pair in every if pair.kind == kind) if kind == FIRST else 1
-        return telecine_model.solved(
-            [lesson.picture for lesson in lessons],
-            [lesson.seen for lesson in lessons],
-            [lesson.target for lesson in lessons],
-            [lesson.weight for lesson in lessons],
-            reduction,
-        )
+        step = telecine_model.plain_step([one.picture for one in lessons], [one.seen for one in lessons], reduction)
+        seen = [
+            telecine_model.moments(
+                telecine_model.reduced_array(one.picture, reduction), one.target, one.weight, reduction
+            )
+            for one in lessons
+        ]
+        return telecine_model.solved(step, seen, step.levels)
+
+    def _solved(self, kind: str, lessons: Sequence[Lesson]) -> Step:
+        """A step without its network; the first goes by features of the damaged film."""
+        step = self._plain(kind, lessons)
+        if kind != FIRST:
+            return step
+        from wetgate.training.telecine_task import moments_of
+
+        levels = self._levels()
+        described = replace(step, levels=levels)
+        for one in lessons:
+            if one.number not in self._moments:
+                self._moments[one.number] = moments_of(described, one, self.device)
+                self.work.obey()
+        return telecine_model.solved(step, [self._moments[one.number] for one in lessons], levels)
+
+    def _levels(self) -> Array:
+        """Of the damaged film's luma, over all its scans."""
+        scans = [pair.picture for pair in [*self.pairs, *self.held_out] if pair.of_film]
+        return levels_of([scan[0] if len(scan) == 1 else np.tensordot(LUMA, scan, 1) for scan in scans])
 
     # Train
 
@@ -227,6 +251,9 @@ class _Training:
 
         settle()
         self.device = self.work.device()
+        self.work.tell(message="solving for what the damaged film still tells")
+        if self._kinds[0] == FIRST:
+            self._publish([self._solved(FIRST, self._lessons(FIRST, self.pairs, []))], "solved")
         self.work.budget.reserve = REPORT_S + REPORT_S_PER_PAIR * min(len(self.pairs), SHOWN)
         self.parts = self._parts()
         self._resume()

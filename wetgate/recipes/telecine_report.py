@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -107,12 +107,12 @@ def _shown(one: Judged, model: TelecineModel) -> Shown:
     def display(values: Array) -> Array:
         return np.asarray(to_display(pixels_of(values, model), model.encoding), np.float32)
 
-    plain = Step(one.step.reduction, one.step.tone, one.step.mean, one.step.scale)
+    plain = replace(one.step, weights={})
     answers = {"scan": display(one.scan[:, rows, columns])}
     if lesson.picture is not one.scan:
         answers["step 1"] = display(part.picture[inner])
     else:
-        answers["tone and colour"] = display(answer_of(plain, part)[inner])
+        answers["solved"] = display(answer_of(plain, part)[inner])
     answers["restored"] = display(answer_of(one.step, part)[inner])
     return Shown(lesson.frame, one.held_out, answers, display(part.target[inner]))
 

@@ -1,6 +1,6 @@
 """The telecine model: what happens to a frame between `frames` and `restored`, written once.
 
-One or two steps, each a tone and colour that are solved and a network that adds to them. The first draws what a video
+One or two steps, each a linear map that is solved and a network that adds to its answer. The first draws what a video
 of the film still shows; it works at the fineness of that video, where a pixel stands for a square of the scan's, so
 that it sees far and costs little. The second goes on from the first's answer, at the fineness of the good film, and
 looks at the scan once more for what the video never held.
@@ -11,13 +11,13 @@ Everything is the same at every place of the frame: nothing tells a network wher
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wetgate.training import residual_net
+from wetgate.training import residual_net, telecine_features
 from wetgate.training.color_model import LUMA
 from wetgate.training.density import from_density, to_density
 from wetgate.training.operations import Numpy
@@ -26,10 +26,10 @@ Array = NDArray[np.float32]
 
 DRAWN = np.float32(0.2)
 """Display values that the network's answer counts in."""
-RIDGE = 1e-3
-"""How far the solved colours are drawn towards those of the scan, as a share of their energy."""
-_FIT_PIXELS = 60_000
-"""Pixels of a pair that its tone is solved from."""
+RIDGE, PLAIN_RIDGE = 0.03, 1e-3
+"""How far a solved map is drawn towards saying nothing, for features of unit variance and for a picture's channels."""
+_FIT_PIXELS = 40_000
+"""Pixels of a pair that the map is solved from."""
 _THINNING = 7
 
 
@@ -39,13 +39,16 @@ class Step:
 
     Attributes:
         reduction: pixels of the frame, along a side, to one that is drawn: 1, 2 or 4.
-        tone: [c + 1, c], linear map of the reduced picture's c channels, the shift last.
+        tone: [f + 1, c], linear map from f features of the picture to its c restored channels, the shift last.
+        levels: of the features (:mod:`wetgate.training.telecine_features`); empty where they are the reduced picture's
+            own c channels.
         mean, scale: [k], of the k channels that the network sees: what it counts from.
         weights: of :mod:`wetgate.training.residual_net`, empty where there is no network.
     """
 
     reduction: int
     tone: Array
+    levels: Array
     mean: Array
     scale: Array
     weights: dict[str, Any] = field(default_factory=dict)
@@ -53,7 +56,8 @@ class Step:
     @property
     def multiple(self) -> int:
         """What sides must be multiples of."""
-        return self.reduction * (residual_net.multiple_of(self.weights) if self.weights else 1)
+        features = telecine_features.MULTIPLE if self.levels.size else 1
+        return self.reduction * max(features, residual_net.multiple_of(self.weights) if self.weights else 1)
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,7 @@ def drawn(ops: Any, picture: Any, seen: Sequence[Any], step: Step) -> Any:
         seen: what the network sees: pictures like it.
         step: its numbers.
     """
-    answer = toned(ops, reduced(ops, picture, step), step)
+    answer = toned(ops, picture, step)
     return ops.add(answer, added(ops, seen, step)) if step.weights else answer
 
 
@@ -151,10 +155,17 @@ def added(ops: Any, seen: Sequence[Any], step: Step) -> Any:
     return ops.affine(residual_net.apply(ops, shown, step.weights), DRAWN, 0.0)
 
 
-def toned(ops: Any, low: Any, step: Step) -> Any:
-    """The tone and colour that are solved, of a reduced picture."""
+def toned(ops: Any, picture: Any, step: Step) -> Any:
+    """What is solved of a step's answer; see :func:`drawn`."""
     kernel = np.ascontiguousarray(step.tone[:-1].T[:, :, None, None])
-    return ops.convolve(low, kernel, step.tone[-1])
+    return ops.convolve(features(ops, picture, step), kernel, step.tone[-1])
+
+
+def features(ops: Any, picture: Any, step: Step) -> Any:
+    """What the solved part of a step goes by: [N, f, h, w]."""
+    if not step.levels.size:
+        return reduced(ops, picture, step)
+    return telecine_features.describe(ops, picture, step.tone.shape[1], step.reduction, step.levels)
 
 
 def reduced(ops: Any, picture: Any, step: Step) -> Any:
@@ -187,45 +198,83 @@ def pixels_of(values: Array, model: TelecineModel) -> Array:
     return np.asarray(from_density(Numpy(), to_density(Numpy(), pixels, "display"), model.encoding), np.float32)
 
 
-def solved(
-    pictures: Sequence[Array], seen: Sequence[Array], targets: Sequence[Array], weights: Sequence[Array], reduction: int
-) -> Step:
-    """A step without a network: the linear map from reduced pictures to reduced targets, by weighted least squares.
+def plain_step(pictures: Sequence[Array], seen: Sequence[Array], reduction: int) -> Step:
+    """A step that changes nothing yet, with the mean and spread of what a network will see.
 
     Args:
         pictures: [c, H, W] display values that the step starts from, one array a pair.
-        seen: [k, H, W], what a network will see; its mean and spread are noted.
-        targets: [c, H, W], the references.
-        weights: [H, W] 0-1.
+        seen: [k, H, W], what a network will see.
         reduction: see :class:`Step`.
     """
-    counted = [target * weight for target, weight in zip(targets, weights, strict=True)]
-    x, y, w = (
-        np.concatenate([_thinned(picture, reduction) for picture in part])
-        for part in (pictures, counted, [weight[None] for weight in weights])
-    )
-    y = y / np.maximum(w, 1e-6)
-    x = np.concatenate([x, np.ones((len(x), 1))], 1)
-    strength = np.full(x.shape[1], RIDGE * float((w * x[:, :-1] ** 2).sum()) / y.shape[1] + 1e-9)
-    strength[-1] = 1e-9
-    ridge = np.diag(strength)
-    tone = np.linalg.solve(x.T @ (w * x) + ridge, x.T @ (w * y) + ridge @ np.eye(x.shape[1], y.shape[1]))
+    channels = len(pictures[0])
     every = np.concatenate([picture.reshape(len(picture), -1)[:, ::_THINNING] for picture in seen], 1)
     return Step(
         reduction,
-        np.asarray(tone, np.float32),
+        np.eye(channels + 1, channels, dtype=np.float32),
+        np.zeros(0, np.float32),
         every.mean(1, dtype=np.float64).astype(np.float32),
         (every.std(1, dtype=np.float64) + 1e-3).astype(np.float32),
     )
 
 
-def _thinned(picture: Array, reduction: int) -> NDArray[np.float64]:
-    """[n, c] some pixels of a picture [c, H, W], reduced by averaging."""
-    channels, height, width = picture.shape
-    rows, columns = height // reduction, width // reduction
-    if not rows or not columns:
-        return picture.reshape(channels, -1).T.astype(np.float64)
-    whole = picture[:, : rows * reduction, : columns * reduction]
-    small = whole.reshape(channels, rows, reduction, columns, reduction).mean((2, 4))
-    step = max(round((rows * columns / _FIT_PIXELS) ** 0.5), 1)
-    return np.asarray(small[:, ::step, ::step].reshape(channels, -1).T, np.float64)
+def reduced_array(picture: Array, reduction: int) -> Array:
+    """A picture [c, H, W] reduced by averaging squares; a rest that fills none is left out."""
+    height, width = (max(side // reduction, 1) * reduction for side in picture.shape[1:])
+    short = ((0, 0), *((0, max(reduction - side, 0)) for side in picture.shape[1:]))
+    whole = np.pad(picture, short, mode="edge")[:, :height, :width]
+    small: Array = whole.reshape(-1, height // reduction, reduction, width // reduction, reduction).mean((2, 4))
+    return small
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What a pair says about a linear map from features to its reference: sums over its pixels, float64.
+
+    Attributes:
+        features: [f + 1, f + 1], of products of the features and 1.
+        towards: [f + 1, c], of their products with the reference.
+    """
+
+    features: NDArray[np.float64]
+    towards: NDArray[np.float64]
+
+
+def moments(features: Array, target: Array, weight: Array, reduction: int) -> Moments:
+    """Of one pair; every pair counts by its pixels that count.
+
+    Args:
+        features: [f, h, w] at the step's fineness.
+        target: [c, H, W] display values.
+        weight: [H, W] 0-1.
+        reduction: see :class:`Step`.
+    """
+    counted, wanted = (reduced_array(picture, reduction) for picture in (weight[None], target * weight))
+    h, w = counted.shape[1:]
+    step = max(round((h * w / _FIT_PIXELS) ** 0.5), 1)
+    x, y, mass = (
+        np.ascontiguousarray(picture[:, :h:step, :w:step]).reshape(len(picture), -1).astype(np.float64)
+        for picture in (features, wanted / np.maximum(counted, 1e-6), counted)
+    )
+    x = np.concatenate([x, np.ones_like(mass)])
+    return Moments((x * mass) @ x.T, (x * mass) @ y.T)
+
+
+def solved(step: Step, seen: Sequence[Moments], levels: Array) -> Step:
+    """The step with the linear map that its pairs ask for: ridge regression on standardised features.
+
+    Args:
+        step: which is changed.
+        seen: of the pairs.
+        levels: of the features; empty where they are the picture's own channels.
+    """
+    gram = np.sum([one.features for one in seen], axis=0)
+    towards = np.sum([one.towards for one in seen], axis=0)
+    mass = max(float(gram[-1, -1]), 1e-9)
+    mean, aim = gram[-1, :-1] / mass, towards[-1] / mass
+    cover = gram[:-1, :-1] / mass - np.outer(mean, mean)
+    spread = np.sqrt(np.maximum(np.diag(cover), 0)) + 1e-4
+    ridge = (RIDGE if levels.size else PLAIN_RIDGE) * np.eye(len(mean))
+    right = (towards[:-1] / mass - np.outer(mean, aim)) / spread[:, None]
+    slope = np.linalg.solve(cover / np.outer(spread, spread) + ridge, right) / spread[:, None]
+    tone = np.concatenate([slope, (aim - mean @ slope)[None]])
+    return replace(step, tone=np.asarray(tone, np.float32), levels=levels)

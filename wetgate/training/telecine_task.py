@@ -15,7 +15,7 @@ from torch import Tensor
 
 from wetgate.training import residual_net
 from wetgate.training.loop import gains_from_bfloat16
-from wetgate.training.telecine_model import Lesson, Step, added, drawn, enlarged, reduced, toned
+from wetgate.training.telecine_model import Lesson, Moments, Step, added, drawn, enlarged, features, moments, reduced
 from wetgate.training.torch_operations import Torch
 
 Array = NDArray[np.float32]
@@ -56,6 +56,7 @@ class TelecineTask:
     rate: float = RATE
     decay: float = DECAY
     _pictures: list[Tensor] = field(default_factory=list, init=False, repr=False, compare=False)
+    _judging: list[Tensor] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -69,8 +70,9 @@ class TelecineTask:
         return residual_net.initial_weights(inputs, len(lesson.target), self.seed + self.index, self.widths)
 
     def begin(self) -> None:
-        """Put the lessons on the device: picture, target, weight, seen as channels of one tensor each."""
-        self._pictures[:] = [_joined(lesson, self._multiple).to(self.device) for lesson in self.training]
+        """Put the lessons on the device: solved answer, target, weight, seen as channels of one tensor each."""
+        self._pictures[:] = [self._joined(lesson) for lesson in self.training]
+        self._judging[:] = [self._joined(lesson) for lesson in self.held_out]
 
     def gradients(self, weights: dict[str, Tensor], generator: np.random.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean weighted absolute error in display values at the step's fineness, and its gradients by weight."""
@@ -90,10 +92,9 @@ class TelecineTask:
             return None
         total = mass = 0.0
         with torch.no_grad():
-            for lesson in self.held_out:
-                picture = _joined(lesson, self._multiple)
+            for picture in self._judging:
                 rows, columns = (_middle(length, self._multiple) for length in picture.shape[1:])
-                picture = picture[None, :, rows, columns].to(self.device)
+                picture = picture[None, :, rows, columns]
                 error = self._error(weights, picture, root=True)
                 total += float((error**2).sum()) * self.step.reduction**2 / self._channels
                 mass += float(picture[:, 2 * self._channels].sum())
@@ -107,15 +108,24 @@ class TelecineTask:
     def _multiple(self) -> int:
         return self.step.reduction * int(2 ** (len(self.widths) - 1))
 
+    def _joined(self, lesson: Lesson) -> Tensor:
+        """[2c + 1 + k, H, W], padded to the multiple by what does not count."""
+        height, width = lesson.weight.shape
+        pads = ((0, 0), (0, -height % self._multiple), (0, -width % self._multiple))
+        start = answer_of(replace(self.step, weights={}), lesson, self.device)
+        start, target, seen = (np.pad(values, pads, mode="edge") for values in (start, lesson.target, lesson.seen))
+        weight = np.pad(lesson.weight[None], pads)
+        return torch.from_numpy(np.concatenate([start, target, weight, seen]).astype(np.float32)).to(self.device)
+
     def _error(self, weights: dict[str, Tensor], pictures: Tensor, *, root: bool = False) -> Tensor:
         """Times the weight, or its ``root``: [N, c, h, w] for joined pictures."""
         c, ops = self._channels, Torch()
-        picture, target, weight, seen = torch.split(pictures, [c, c, 1, pictures.shape[1] - 2 * c - 1], 1)
+        start, target, weight, seen = torch.split(pictures, [c, c, 1, pictures.shape[1] - 2 * c - 1], 1)
         step = replace(self.step, weights=weights)
         kind = torch.bfloat16 if gains_from_bfloat16(self.device) else torch.float32
         with torch.autocast(self.device, kind, enabled=kind != torch.float32):
             more = added(ops, [seen], step)
-        answer = toned(ops, reduced(ops, picture, step), step) + more.float()
+        answer = reduced(ops, start, step) + more.float()
         counted = reduced(ops, weight, step)
         wanted = reduced(ops, target * weight, step) / counted.clamp_min(1e-6)
         return (answer - wanted) * (counted.sqrt() if root else counted)
@@ -136,28 +146,28 @@ class TelecineTask:
         return torch.stack(crops)
 
 
+def moments_of(step: Step, lesson: Lesson, device: str = "cpu") -> Moments:
+    """What a lesson says about the linear map of a step, whose levels and reduction are those of ``step``."""
+    with torch.no_grad():
+        described = features(Torch(), _padded(lesson.picture, step.multiple, device), step)[0].cpu().numpy()
+    return moments(described, lesson.target, lesson.weight, step.reduction)
+
+
 def answer_of(step: Step, lesson: Lesson, device: str = "cpu") -> Array:
     """A step's answer [c, H, W], at the frame's size, to a lesson's picture."""
-    multiple = step.multiple
     height, width = lesson.weight.shape
+    ops = Torch()
     with torch.no_grad():
-        pads = ((0, 0), (0, -height % multiple), (0, -width % multiple))
-        picture, seen = (
-            torch.from_numpy(np.pad(values, pads, mode="edge"))[None].to(device)
-            for values in (lesson.picture, lesson.seen)
-        )
-        ops = Torch()
+        picture, seen = (_padded(values, step.multiple, device) for values in (lesson.picture, lesson.seen))
         answer = enlarged(ops, drawn(ops, picture, [seen], step), step)[0, :, :height, :width]
     return np.ascontiguousarray(answer.cpu().numpy())
 
 
-def _joined(lesson: Lesson, multiple: int) -> Tensor:
-    """[2c + 1 + k, H, W], padded to the multiple by what does not count."""
-    height, width = lesson.weight.shape
+def _padded(values: Array, multiple: int, device: str) -> Tensor:
+    """[1, c, H, W], its border repeated up to multiples."""
+    height, width = values.shape[1:]
     pads = ((0, 0), (0, -height % multiple), (0, -width % multiple))
-    weight = np.pad(lesson.weight[None], pads)
-    picture, target, seen = (np.pad(a, pads, mode="edge") for a in (lesson.picture, lesson.target, lesson.seen))
-    return torch.from_numpy(np.concatenate([picture, target, weight, seen]).astype(np.float32))
+    return torch.from_numpy(np.pad(values, pads, mode="edge"))[None].to(device)
 
 
 @functools.cache
