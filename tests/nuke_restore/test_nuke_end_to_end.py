@@ -215,7 +215,7 @@ from pathlib import Path
 from nuke_plugin.engine import Engine, Options
 calls, told = queue.Queue(), []
 engine = Engine(calls.put)
-engine.start_training(Path(sys.argv[2]), Options(seconds=20), told.append, told.append)
+engine.start_training(Path(sys.argv[2]), Options(seconds=6), told.append, told.append)
 while not told:
     calls.get(timeout=120)()
 print(told[0], flush=True)
