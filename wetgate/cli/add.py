@@ -23,6 +23,7 @@ from wetgate.images import (
 )
 from wetgate.pairing.thumbnails import draw_missing
 from wetgate.project import ELEMENTS, NEIGHBOURS, WITHOUT_REFERENCE, PairDraft, Restoration, open_restoration
+from wetgate.recipes.painted import collect_painted
 from wetgate.service.layout import window_of
 
 HELP = "Add pairs: the same frames as scanned and as they should look."
@@ -30,11 +31,13 @@ EPILOG = """A PATTERN is a folder, a sequence such as shot.####.dpx or shot.%04d
 FRAMES is 1001, 1001-1100, 1001-1100x10, or several of them with commas. The pictures are copied into the
 restoration; either all of the pairs are added or none. A reference of another size or crop is laid over its scan
 later, by prepare or train. The recipes damage and steady need no reference: they learn from the scan's own frames,
-which are read from where they lie.
+which are read from where they lie. The recipe exemplar takes frames with --paint: layers with alpha (strokes on
+nothing) or the frames painted over; without it, frames whose colours come from elsewhere.
 
-example:
+examples:
   wetgate add reel3.wetgate --scan scans/shot.####.dpx --reference dvd.mov --frames 1001-1061x10 \\
-      --reference-frames 25-85x10"""
+      --reference-frames 25-85x10
+  wetgate add reel5.wetgate --scan scans/shot.####.dpx --paint paint/shot.####.exr --frames 1001,1040,1080"""
 
 _HALF_HOLDS = ("8", "10", "half")
 
@@ -46,6 +49,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--reference",
         metavar="PATTERN",
         help="the same pictures as they should look (the recipes damage and steady can do without)",
+    )
+    parser.add_argument(
+        "--paint", metavar="PATTERN", help="paint over the scan's frames, at their size and numbers (recipe exemplar)"
+    )
+    parser.add_argument(
+        "--rights", default="", metavar="TEXT", help="to use the reference or the paint, for the record"
     )
     parser.add_argument(
         "--frames", metavar="FRAMES", help="which frames of the scan (default: all, where there is no reference)"
@@ -76,6 +85,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> dict[str, Any]:
     restoration = open_restoration(arguments.folder)
+    if restoration.recipe == "exemplar":
+        return _add_painted(restoration, arguments)
+    if arguments.paint is not None:
+        raise WetgateError(
+            f"--paint belongs to the recipe exemplar, but {restoration.folder} is for '{restoration.recipe}': leave it "
+            "out, or start another restoration with `wetgate new FOLDER --recipe exemplar`."
+        )
     if arguments.reference is None and restoration.recipe in WITHOUT_REFERENCE:
         return _note_footage(restoration, arguments)
     for option in ("reference", "frames"):
@@ -118,7 +134,8 @@ def run(arguments: Namespace) -> dict[str, Any]:
         if there:
             notes.append(f"Note: frames {format_frames(there)} have pairs from before; they now count twice.")
     for role, pattern in (("scan", arguments.scan), ("reference", arguments.reference)):
-        restoration.add_source(role, str(Path(pattern).absolute()))
+        rights = arguments.rights if role == "reference" else ""
+        restoration.add_source(role, str(Path(pattern).absolute()), rights)
     return {
         "folder": str(restoration.folder),
         "pairs": [pair.number for pair in added],
@@ -145,6 +162,51 @@ def _said(arguments: Namespace, restoration: Restoration) -> dict[str, Any]:
     if arguments.scan_element == "telecine" and arguments.reference_element is None:
         named["reference_element"] = "film"
     return named | ({"aligned": True} if arguments.aligned else {})
+
+
+def _add_painted(restoration: Restoration, arguments: Namespace) -> dict[str, Any]:
+    """Frames of a scan, with paint over them or without."""
+    for option in ("reference", "reference_frames", "reference_element", "scan_element"):
+        if getattr(arguments, option) is not None:
+            raise WetgateError(
+                f"{restoration.folder} is for the recipe 'exemplar', which has no reference: name painted frames with "
+                f"--paint, and leave --{option.replace('_', '-')} out."
+            )
+    if arguments.frames is None:
+        raise WetgateError("Name the painted frames, or those that are to be given colour, with --frames.")
+    region = None if arguments.region is None else _parse_region(arguments.region)
+    with contextlib.ExitStack() as opened:
+        scan = opened.enter_context(open_source(arguments.scan))
+        paint = None if arguments.paint is None else opened.enter_context(open_source(arguments.paint))
+        mask = None if arguments.mask is None else opened.enter_context(open_source(arguments.mask))
+        _check_sizes(scan, mask, region)
+        frames = parse_frames(arguments.frames)
+        progress = opened.enter_context(Progress(len(frames), "frames", quiet=arguments.json))
+        drafts: list[PairDraft] = []
+        with contextlib.ExitStack() as together:
+            for frame in reversed(frames):
+                draft = together.enter_context(restoration.add_pair(frame, region))
+                collect_painted(draft, scan, paint, restoration.encoding)
+                if mask is not None:
+                    mask_frame = mask.frames[0] if len(mask.frames) == 1 else frame
+                    draft.where_from["mask"] = str(mask.path(mask_frame).absolute())
+                    _copy(_matte(mask.read(mask_frame)), mask_frame, region, draft.mask)
+                drafts.insert(0, draft)
+                progress.update(len(drafts), f"frame {frame}")
+        added = [draft.pair for draft in drafts if draft.pair]
+        draw_missing(added, restoration.encoding)
+        note = _encoding_note(scan, frames[0], restoration.encoding)
+    restoration.add_source("scan", str(Path(arguments.scan).absolute()))
+    if arguments.paint is not None:
+        restoration.add_source("paint", str(Path(arguments.paint).absolute()), arguments.rights)
+    return {
+        "folder": str(restoration.folder),
+        "pairs": [pair.number for pair in added],
+        "frames": format_frames(frames),
+        "reference_frames": "",
+        "notes": [note] if note else [],
+        "next": "prepare",
+    }
 
 
 def _note_footage(restoration: Restoration, arguments: Namespace) -> dict[str, Any]:
@@ -183,7 +245,7 @@ def describe(result: dict[str, Any]) -> str:
         )
     count = len(result["pairs"])
     lines = [f"Added {count} {'pair' if count == 1 else 'pairs'} (frames {result['frames']}) to {result['folder']}."]
-    return "\n".join([*lines, *result["notes"], f"Next: wetgate train {result['folder']}"])
+    return "\n".join([*lines, *result["notes"], f"Next: wetgate {result.get('next', 'train')} {result['folder']}"])
 
 
 def _collect(draft: PairDraft, scan: Source, reference: Source, reference_frame: int, mask: Source | None) -> None:

@@ -27,6 +27,7 @@ VERBS = {
     "add": "add pairs of scan and reference frames",
     "match": "find which reference frame shows which scan frame",
     "prepare": "check and weigh the pairs; accept or reject each with a reason",
+    "accept": "take the references that were made for the recipe exemplar",
     "suggest": "say which frames are worth pairing next, and why",
     "train": "train a model from the accepted pairs",
     "apply": "run a model over a sequence or a video",

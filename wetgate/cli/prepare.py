@@ -11,10 +11,14 @@ from wetgate.errors import WetgateError
 from wetgate.pairing.gallery import write_proofs
 from wetgate.pairing.prepare import prepare
 from wetgate.project import open_restoration
+from wetgate.recipes.proposals import propose
 
 HELP = "Lay each reference over its scan, and accept or reject each pair with a reason."
 EPILOG = """The reference may be of another size, cropped, turned or a little warped. A pair that lies within a quarter
 of a pixel stays as it was collected. `wetgate train` does this by itself for pairs that were only collected.
+
+Of the recipe exemplar, references are made from paint, paintings and the scan's own fading: look at them, correct
+them if need be (a picture called `corrected` beside prepared.exr), and take them with `wetgate accept`.
 
 example:
   wetgate prepare reel3.wetgate"""
@@ -30,7 +34,8 @@ def run(arguments: Namespace) -> dict[str, Any]:
     with Progress(len(restoration.pairs()), "pairs", quiet=arguments.json) as progress:
         done = itertools.count(1)
         try:
-            prepare(restoration, lambda pair: progress.update(next(done), f"frame {pair.frame}: {pair.state}"))
+            make = propose if restoration.recipe == "exemplar" else prepare
+            make(restoration, lambda pair: progress.update(next(done), f"frame {pair.frame}: {pair.state}"))
         except WetgateError as error:
             if not restoration.pairs() or restoration.pairs({"collected", "accepted"}):
                 raise

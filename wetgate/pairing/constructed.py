@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 
-KINDS = ("paint", "motion", "paintings", "unfading")
-"""What the colours came from, the surest first: the artist's paint in this frame; paint in other frames, carried along
-by motion; pictures of other scenes; nothing but the scan itself."""
+KINDS = ("paint", "motion", "shades", "paintings", "unfading")
+"""What the colours came from: the artist's paint in this frame; paint in other frames, carried along by motion; what
+paint elsewhere gives to like shades; pictures of other scenes; nothing but the scan itself."""
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def _pictures(pair: Pair, encoding: str) -> tuple[Array, Array, Array, Array | N
     before = to_display(read_image(pair.reference).pixels, encoding)
     if before.shape != scan.shape:
         before = cv2.resize(before, scan.shape[1::-1], interpolation=cv2.INTER_AREA)
-    prepared = pair.state == "accepted" and pair.prepared != pair.reference
+    prepared = pair.state in ("prepared", "accepted") and pair.prepared != pair.reference
     after = to_display(read_image(pair.prepared).pixels, encoding) if prepared else before
     weight = None
     if pair.confidence is not None:

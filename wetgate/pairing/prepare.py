@@ -132,6 +132,21 @@ def glance(restoration: Restoration) -> list[tuple[Pair, Pictures]]:
     ]
 
 
+def accepted(restoration: Restoration) -> list[tuple[Pair, Pictures]]:
+    """The accepted pairs and their pictures, as they are.
+
+    Raises:
+        WetgateError: a picture cannot be read.
+    """
+    found = []
+    for pair in restoration.pairs({"accepted"}):
+        pictures = _read(pair)
+        if isinstance(pictures, WetgateError):
+            raise pictures
+        found.append((pair, pictures))
+    return found
+
+
 def _looked_at(pairs: list[Pair], encoding: str, damaged: bool) -> Iterator[tuple[Pair, Pictures | None]]:
     def look(pair: Pair) -> tuple[Pictures | None, dict[str, Any]]:
         pictures = _read(pair)

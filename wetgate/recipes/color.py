@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from wetgate.files import make_folder, write_json
 from wetgate.inference.curves import STILL, Curve, Curves, as_curve, as_lists
 from wetgate.onnx_model import ModelCard
-from wetgate.pairing.prepare import glance, prepare, without_logos
+from wetgate.pairing.prepare import Pictures, glance, prepare, without_logos
 from wetgate.project import Pair, Restoration, Run
 from wetgate.recipes.exposure import TooSlow, curves_of_pairs
 from wetgate.recipes.options import Options
@@ -87,21 +87,40 @@ def train(
         WetgateError: no pair can be used, a picture is damaged, or the disk is full.
     """
     work = Work(restoration, run, options, started, follow)
-    return work.carry_out(_Training(work).go)
+    return work.carry_out(Training(work).go)
 
 
-class _Training:
-    def __init__(self, work: Work) -> None:
+class Training:
+    """A colour model in the making.
+
+    Args:
+        work: of the run.
+        inferred: the references were made and show what somebody believes (the `exemplar` recipe): the record says so,
+            and no colour leaves the hues and saturations of what was most trusted in them.
+        limitations: more sentences for the record.
+    """
+
+    def __init__(self, work: Work, *, inferred: bool = False, limitations: Sequence[str] = ()) -> None:
         self.work = work
+        self.inferred, self.limitations = inferred, limitations
         self.restoration, self.run, self.options = work.restoration, work.run, work.options
         self.samples: list[Sample] = []
         self.progress = Progress()
         self.resumed: State | None = None
 
     def go(self) -> dict[str, Any]:
+        """Prepare the restoration's pairs and learn from them."""
         self.work.tell(message="reading the pairs")
         self._look()
-        self._take_in()
+        return self.learn(self._take_in())
+
+    def learn(self, pairs: list[tuple[Pair, Pictures]]) -> dict[str, Any]:
+        """Train on accepted pairs; what came out, for :meth:`Work.carry_out`."""
+        self.pairs = self.work.of_this_run(pairs)
+        if not self.inferred:
+            self.pairs = without_logos(self.pairs, self.restoration.encoding)
+        self._make_samples()
+        self.work.note_pairs(len(self.pairs), [sample.number for sample in self.held_out])
         model = self._fit(self.samples)
         self._publish(model, "closed-form fit")
         if self._steady():
@@ -122,17 +141,14 @@ class _Training:
         if samples:
             self._publish(self._fit(samples), "first look")
 
-    def _take_in(self) -> None:
+    def _take_in(self) -> list[tuple[Pair, Pictures]]:
         done = itertools.count(1)
 
         def follow(pair: Pair) -> None:
             self.work.tell(message=f"laying references over their scans, {next(done)} pairs done")
             self.work.obey()
 
-        pairs = self.work.of_this_run(prepare(self.restoration, follow))
-        self.pairs = without_logos(pairs, self.restoration.encoding)
-        self._make_samples()
-        self.work.note_pairs(len(self.pairs), [sample.number for sample in self.held_out])
+        return prepare(self.restoration, follow)
 
     def _make_samples(self, curves: Mapping[int, Curve] = MappingProxyType({})) -> None:
         encoding = self.restoration.encoding
@@ -239,7 +255,8 @@ class _Training:
         return part, closed_form.with_kernels(self._fit(samples), samples, self.options.seed)
 
     def _fit(self, samples: Sequence[Sample]) -> ColorModel:
-        return closed_form.first_model(samples, self.restoration.encoding, self.options.protect)
+        model = closed_form.first_model(samples, self.restoration.encoding, self.options.protect)
+        return model.with_(bound=closed_form.bound_of(samples)) if self.inferred else model
 
     def _kernel_share(self, judged: Sequence[tuple[Sequence[int], ColorModel]]) -> float:
         """What held-out pairs say, drawn towards 1 by as much as two pairs would."""
@@ -403,8 +420,10 @@ class _Training:
                 "Flicker is removed before the model, by exposure curves of the scan."
                 if self.options.steady
                 else "Flicker of the scan is not removed.",
+                *self.limitations,
             ],
             results=results,
+            same_picture=not self.inferred,
         )
 
 

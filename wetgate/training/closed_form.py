@@ -9,8 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from wetgate.training import detail, kernels, quadratic
+from wetgate.training import chroma_bound, detail, kernels, quadratic
+from wetgate.training.chroma_bound import ChromaBound
 from wetgate.training.color_model import LUMA, ColorModel, features
+from wetgate.training.density import from_density, to_density
+from wetgate.training.operations import Numpy
 from wetgate.training.samples import Sample, low_density
 
 Array = NDArray[np.float32]
@@ -56,6 +59,21 @@ def with_kernels(model: ColorModel, samples: Sequence[Sample], seed: int) -> Col
         seed=seed,
     )
     return model.with_(kernels=solved, kernel_share=1.0)
+
+
+def fitted(values: Array, encoding: str, coefficients: Array) -> Array:
+    """What the closed-form fit makes of a picture [H, W, 3] in ``encoding``, in that encoding."""
+    return from_density(Numpy(), _fitted(to_density(Numpy(), values, encoding), coefficients), encoding)
+
+
+def bound_of(samples: Sequence[Sample]) -> ChromaBound:
+    """The hues and saturations of what is most trusted in the samples' targets: at least half as much as the best."""
+    sure = 0.5 * max(float(sample.weight.max()) for sample in samples)
+    chosen = [sample.weight >= sure for sample in samples]
+    return chroma_bound.fit(
+        [10.0 ** -sample.target[inside] for sample, inside in zip(samples, chosen, strict=True)],
+        [sample.weight[inside] for sample, inside in zip(samples, chosen, strict=True)],
+    )
 
 
 def _thinned(sample: Sample) -> tuple[Array, Array, Array]:

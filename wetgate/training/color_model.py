@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wetgate.training import context, kernels, quadratic
+from wetgate.training import chroma_bound, context, kernels, quadratic
+from wetgate.training.chroma_bound import ChromaBound
 from wetgate.training.density import from_density, to_density, to_values
 from wetgate.training.kernels import Kernels
 
@@ -58,6 +59,8 @@ class ColorModel:
             The two answer independently, so that neither builds upon the other's mistakes.
         shift: [3], from the scan's mean density to the reference's: where the context network starts.
         mean, scale: [3], of the scan's display values in the pairs: what the context network counts from.
+        bound: what hues and saturations restored colours may have; None where all may be. With ``protect="luma"``
+            saturation is then kept when luma is put back.
     """
 
     encoding: str
@@ -71,6 +74,7 @@ class ColorModel:
     shift: Array = field(default_factory=lambda: np.zeros(3, np.float32))
     mean: Array = field(default_factory=lambda: np.zeros(3, np.float32))
     scale: Array = field(default_factory=lambda: np.ones(3, np.float32))
+    bound: ChromaBound | None = None
 
     def with_(self, **changes: Any) -> ColorModel:
         return replace(self, **changes)
@@ -171,9 +175,13 @@ def forward_with_coverage(ops: Any, frames: Any, model: ColorModel) -> tuple[Any
     low = blur(ops, density, LOW_PASS)
     keeps_detail = model.protect != "none"
     restored, near = colour(ops, low if keeps_detail else density, ops.shrink(low), model, ops.enlarge)
+    if model.bound is not None:
+        restored = chroma_bound.apply(ops, restored, model.bound)
     if keeps_detail:
         mixture = np.ascontiguousarray(np.broadcast_to(model.detail[None, :, None, None], (3, 3, 1, 1)))
         restored = ops.add(restored, ops.convolve(ops.subtract(density, low), mixture))
+    if model.bound is not None and model.protect == "luma":
+        restored = ops.add(restored, ops.subtract(_of_luma(ops, density), _of_luma(ops, restored)))
     restored = from_density(ops, restored, model.encoding)
     if model.protect == "luma":
         change = ops.convolve(ops.subtract(padded, restored), LUMA[None, :, None, None])
@@ -185,3 +193,9 @@ def forward_with_coverage(ops: Any, frames: Any, model: ColorModel) -> tuple[Any
     unlike = like * UNLIKE / LIKE
     known = ops.affine(near, 1 / (like - unlike), -unlike / (like - unlike))
     return restored, ops.crop_like(ops.at_most(ops.at_least(known, 0.0), 1.0), frames)
+
+
+def _of_luma(ops: Any, density: Any) -> Any:
+    """Density [N, 1, H, W] of the luma of a density [N, 3, H, W]."""
+    luma = ops.convolve(to_values(ops, density), LUMA[None, :, None, None])
+    return ops.affine(ops.log(ops.at_least(luma, LEAST)), -1 / math.log(10), 0.0)
