@@ -13,7 +13,7 @@ from wetgate.errors import WetgateError
 
 SCHEMA_VERSION = 1
 RECIPES = ("color", "exemplar", "detail", "telecine", "damage", "steady")
-TRAINABLE = ("color", "exemplar", "detail", "telecine", "steady")
+TRAINABLE = ("color", "exemplar", "detail", "telecine", "damage", "steady")
 """Recipes that `wetgate train` knows: each is a module of wetgate.recipes with a function ``train``."""
 WITHOUT_REFERENCE = ("damage", "steady")
 """Recipes that can do with the scan alone: they learn from its own frames."""

@@ -71,12 +71,52 @@ def make_lesson(
     return Lesson(damaged, truth, label, (certain & (doubtful < 0.5)).astype(np.float32))
 
 
+def lessons_of_pair(
+    frames: Array, reference: Array, confidence: Array, side: int, multiple: int, most: int = 6
+) -> list[Lesson]:
+    """What a pair says of its scan's damage: it is where the scan and its reference differ by far more than elsewhere.
+
+    Args:
+        frames: [2r+1, H, W, 3] the scan, display values.
+        reference: [H, W, 3] the same picture undamaged, laid over the scan's middle frame; display values.
+        confidence: [H, W] how far it can be trusted, 0-1.
+        side: of the lessons, in pixels; smaller where the pair is.
+        multiple: of which the lessons' sides are.
+        most: lessons at the most, where most damage is.
+    """
+    scan = frames[len(frames) // 2]
+    difference = np.clip(scan - reference, -0.1, 0.1)
+    truth = reference + cv2.blur(difference, (65, 65))
+    apart = np.abs(scan - truth).max(axis=2)
+    usual = float(np.median(apart))
+    label = (apart > max(2 * VISIBLE, 5 * usual)).astype(np.float32)
+    certain = ((label > 0) | (apart < max(VISIBLE, 2.5 * usual))) & (confidence > 0.5)
+    sides = [min(side, length // multiple * multiple) for length in label.shape]
+    found = []
+    for _ in range(min(most, max(1, label.size // (sides[0] * sides[1])))):
+        amounts = cv2.boxFilter(
+            label * certain, -1, (sides[1], sides[0]), normalize=False, borderType=cv2.BORDER_CONSTANT
+        )
+        spot = np.unravel_index(int(amounts.argmax()), amounts.shape)
+        top, left = (
+            int(np.clip(at - length // 2, 0, whole - length))
+            for at, length, whole in zip(spot, sides, label.shape, strict=True)
+        )
+        part = slice(top, top + sides[0]), slice(left, left + sides[1])
+        found.append(
+            Lesson(frames[:, *part].copy(), truth[part].copy(), label[part].copy(), certain[part].astype(np.float32))
+        )
+        certain[part] = False
+    return found
+
+
 def _as_it_may_come(windows: Sequence[Array], index: int, random: np.random.Generator) -> Array:
     """A window with a cut, a jump and flicker, now and then."""
     frames = windows[index].copy()
     middle = len(frames) // 2
-    if random.uniform() < 0.12 and len(windows) > 1:
-        other = windows[(index + int(random.integers(1, len(windows)))) % len(windows)]
+    others = [one for at, one in enumerate(windows) if at != index and one.shape == frames.shape]
+    if random.uniform() < 0.12 and others:
+        other = others[int(random.integers(len(others)))]
         for side in (slice(0, middle), slice(middle + 1, None))[:: random.choice((1, -1))][
             : 1 + int(random.integers(4) == 0)
         ]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,11 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wetgate.training import damage_model
-from wetgate.training.damage_lessons import MARGIN, make_lesson
+from wetgate.training.damage_lessons import MARGIN, Lesson, make_lesson
 from wetgate.training.damage_model import Seen, see
+from wetgate.training.density import FLARE
 from wetgate.training.torch_operations import Torch
 
 Array = NDArray[np.float32]
+Value = TypeVar("Value")
 
 RATE = 2e-3
 DECAY = 1e-3
@@ -40,7 +43,7 @@ class Material:
     """Windows of the film to make lessons of.
 
     Attributes:
-        windows: [2r+1, H, W, 3] each, display values, all of one size; H and W multiples of the model's.
+        windows: [2r+1, H, W, 3] each, display values; H and W multiples of the model's.
         scale: of damage, in pixels of a frame 640 wide.
     """
 
@@ -83,6 +86,7 @@ class DamageTask:
         held_out: the same, for judging; perhaps without windows.
         radius: frames before and after.
         lessons: how many are made.
+        given: lessons that pairs give, in addition.
         seed: of the run.
         device: "cpu" or "cuda".
         rate, decay: see :class:`wetgate.training.loop.Task`.
@@ -95,6 +99,7 @@ class DamageTask:
     lessons: int
     seed: int
     device: str
+    given: Sequence[Lesson] = ()
     rate: float = RATE
     decay: float = DECAY
     _lessons: list[Prepared] = field(default_factory=list, init=False, repr=False)
@@ -108,6 +113,7 @@ class DamageTask:
     def begin(self) -> None:
         """Make the lessons; the same ones after a resume."""
         self._lessons = self._made(self.material, self.lessons, 0)
+        self._lessons += [prepared(lesson, self.radius, self.device) for lesson in self.given]
         self._judging = self._made(self.held_out, 2 * len(self.held_out.windows), _JUDGING)
 
     def gradients(self, weights: dict[str, Tensor], generator: np.random.Generator) -> tuple[Tensor, dict[str, Tensor]]:
@@ -152,6 +158,19 @@ class DamageTask:
                 best = found
         return best | {"psnr": -10 * math.log10(max(squares / max(inside, 1.0), 1e-10))}
 
+    @torch.no_grad()
+    def shown(self, weights: dict[str, Tensor], threshold: float) -> list[tuple[Array, Array, Array]]:
+        """Held-out windows as damaged, as repaired and as they were: display values [H, W, 3], flare taken off."""
+        found = []
+        for lesson in self._judging:
+            hole = (damage_model.find(Torch(), lesson.seen, parted(weights, "finding")) > threshold).float()
+            filled = damage_model.fill(Torch(), lesson.seen, hole, parted(weights, "filling"))
+            restored = torch.where(hole > 0, filled, lesson.seen.frame)
+            pictures = (lesson.seen.frame, restored, lesson.truth)
+            scan, repaired, truth = ((one[0].permute(1, 2, 0).cpu().numpy() - np.float32(FLARE)) for one in pictures)
+            found.append((scan, repaired, truth))
+        return found
+
     def _made(self, material: Material, count: int, use: int) -> list[Prepared]:
         made = []
         suspects: dict[int, Array] = {}
@@ -161,12 +180,13 @@ class DamageTask:
                 suspects[at] = doubtful(material.windows[at], self.radius)
             random = np.random.default_rng((self.seed, self.index, use, number))
             lesson = make_lesson(material.windows, at, suspects[at], random, scale=material.scale)
-            made.append(prepared(lesson.frames, lesson.truth, lesson.label, lesson.weight, self.radius, self.device))
+            made.append(prepared(lesson, self.radius, self.device))
         return made
 
     def _draw(self, generator: np.random.Generator, *, on_damage: bool) -> Prepared:
         """A batch of crops, mirrored at random; with ``on_damage`` each of them around some damage, if there is any."""
-        side = min(CROP, *self._lessons[0].truth.shape[2:]) // damage_model.MULTIPLE * damage_model.MULTIPLE
+        least = min(min(lesson.truth.shape[2:]) for lesson in self._lessons)
+        side = min(CROP, least) // damage_model.MULTIPLE * damage_model.MULTIPLE
         crops = []
         for _ in range(BATCH):
             lesson = self._lessons[int(generator.integers(len(self._lessons)))]
@@ -186,21 +206,21 @@ class DamageTask:
         return _together(crops)
 
 
-def parted(weights: dict[str, Tensor], net: str) -> dict[str, Tensor]:
+def parted(weights: Mapping[str, Value], net: str) -> dict[str, Value]:
     """The weights of one network by the names that it has for them."""
     return {key.removeprefix(f"{net}."): value for key, value in weights.items() if key.startswith(f"{net}.")}
 
 
 @torch.no_grad()
-def prepared(frames: Array, truth: Array, label: Array, weight: Array, radius: int, device: str) -> Prepared:
+def prepared(lesson: Lesson, radius: int, device: str) -> Prepared:
     """A lesson on the device, its margin cut off."""
-    stacked = torch.from_numpy(np.ascontiguousarray(frames.transpose(0, 3, 1, 2)))
+    stacked = torch.from_numpy(np.ascontiguousarray(lesson.frames.transpose(0, 3, 1, 2)))
     values = stacked.reshape(1, -1, *stacked.shape[2:]).to(device)
     values = values.clamp(damage_model.LEAST, damage_model.MOST)
-    planes = [torch.from_numpy(one.copy())[None, None].to(device) for one in (label, weight)]
-    target = torch.from_numpy(truth.transpose(2, 0, 1)[None].copy()).to(device)
+    planes = [torch.from_numpy(one.copy())[None, None].to(device) for one in (lesson.label, lesson.weight)]
+    truth = torch.from_numpy(lesson.truth.transpose(2, 0, 1)[None].copy()).to(device)
     inside = slice(MARGIN, -MARGIN)
-    return Prepared(see(Torch(), values, radius), target, *planes).part(inside, inside)
+    return Prepared(see(Torch(), values, radius), truth, *planes).part(inside, inside)
 
 
 @torch.no_grad()
