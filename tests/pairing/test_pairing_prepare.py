@@ -69,6 +69,8 @@ def test_what_lies_close_stays_as_it_was_collected():
             None,
             ["reference", "not numbers", "infinity"],
         ),
+        (picture(1) * 1e12, picture(1), None, ["scan", "values above 1e+06, as no picture does"]),
+        (picture(1), picture(1) - 1e30, None, ["reference", "156000 values above"]),
         (np.full((200, 260, 3), 0.3), picture(1), None, ["scan is blank"]),
         (picture(1), np.zeros((200, 260, 3)), None, ["reference is blank"]),
         (picture(1), picture(2), None, ["do not show the same picture"]),
@@ -266,6 +268,7 @@ def test_what_cannot_be_measured_in_the_end_ends_no_preparation(restoration, mon
     add(restoration, 1002, faded(whole[20:220, 20:280]), picture(2))
     pairs = prepare(restoration)
     assert [(pair.frame, pair.residual_px) for pair, _ in pairs] == [(1001, None)]
+    assert finding(whole, whole).before_px is None
     assert "do not show the same picture" in restoration.pairs({"rejected"})[0].reason
 
 

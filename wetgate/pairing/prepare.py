@@ -32,6 +32,8 @@ MOST_PX = 1.0
 """A pair that stays further apart than this, on average, is rejected: it would teach false colour."""
 MOST_COMPARED = 12
 """Of the references, to find logos."""
+MOST_VALUE = 1e6
+"""Sixteen times what a half float holds: beyond, a file is broken."""
 LEAST_USABLE = 0.1
 """Of a pair's picture, or it is rejected."""
 _EXAMINED_SIDE = 512
@@ -268,15 +270,18 @@ def examine(pictures: Pictures, encoding: str = "display", *, damaged: bool = Fa
     if not same:
         return _aligned(scan, reference, damaged=damaged)
     try:
-        before, corner = measure_residual(scan, reference)
+        measured, corner = measure_residual(scan, reference)
     except WetgateError as error:
         return Finding(str(error).rstrip("."))
-    if before <= CLOSE_PX and corner <= CLOSE_CORNER_PX:
-        return Finding(residual_px=before, before_px=before)
+    if measured <= CLOSE_PX and corner <= CLOSE_CORNER_PX:
+        return Finding(residual_px=measured, before_px=measured)
+    before = measured if math.isfinite(measured) else None
     found = _aligned(scan, reference, before, damaged=damaged)
     if found.residual_px is None:  # too little to align by, but the same picture at the same place
         return Finding(before_px=before)
-    return Finding(residual_px=before, before_px=before) if before <= min(found.residual_px, MOST_PX) else found
+    if before is not None and before <= min(found.residual_px, MOST_PX):
+        return Finding(residual_px=before, before_px=before)
+    return found
 
 
 def _by_hand(pictures: Pictures) -> Finding:
@@ -291,6 +296,9 @@ def _refusal(pictures: Pictures) -> str:
         bad = int(np.count_nonzero(~np.isfinite(picture)))
         if bad:
             return f"the {name} holds {bad} values that are not numbers (NaN or infinity)"
+        bad = int(np.count_nonzero(np.abs(picture) > MOST_VALUE))
+        if bad:
+            return f"the {name} holds {bad} values above {MOST_VALUE:.0e}, as no picture does"
     if pictures.weight is not None and not np.any(pictures.weight > 0):
         return "its mask leaves nothing to train on"
     return ""
