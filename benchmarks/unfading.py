@@ -3,7 +3,7 @@
 Clips that a package ships fade by simulation, each in several ways and as several prints (seeds: other grain, dust,
 unevenness, and dyes that are up to a seventh more or less gone). Every method sees the same frames and gives one
 transformation for each shot, or for the whole clip with ``--reel``; the measure is CIEDE2000 after the sigma-3
-low-pass, against the unfaded film. Wetgate's estimator knows other stocks' dyes and other scanner bands than the simulation.
+low-pass, against the unfaded film. The estimator knows other stocks and other scanner bands than the simulation has.
 """
 
 from __future__ import annotations

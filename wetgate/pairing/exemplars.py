@@ -1,0 +1,347 @@
+"""Colour from paintings and photographs that show something else: a reference is made of a scan and their palettes.
+
+The artist links regions ("this skin to that skin", a box in a scan frame and one in a picture): what looks like the
+one, in any frame, gets the palette of the other, tone for tone. Everything else finds its counterparts by tone, texture
+and, where the scan still has some, colour (:mod:`wetgate.pairing.correspondence`). Lightness is the scan's; hues and
+saturations stay within what the pictures hold (:class:`wetgate.pairing.palettes.Support`).
+
+In a restoration each picture lies in a folder of its own, exemplars/0001/, with exemplar.json beside it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from wetgate.errors import WetgateError
+from wetgate.files import write_json
+from wetgate.images import read_image, to_display
+from wetgate.pairing.constructed import Constructed, Origin
+from wetgate.pairing.correspondence import Described, correspond, describe, likeness
+from wetgate.pairing.palettes import Palette, Support, display_of_lab, lab_of, recoloured
+from wetgate.project import Restoration
+from wetgate.project.numbered import new_numbered, numbered_folders
+from wetgate.project.schema import read_object
+
+Array = NDArray[np.float32]
+Box = tuple[int, int, int, int]
+"""x, y, width, height in pixels from the top left."""
+
+FOLDER = "exemplars"
+LINKED, ALIKE = 0.6, 0.35
+"""Most confidence in what the artist linked, and in what only looks alike."""
+_OUTSIDE = 0.35
+"""Likeness to a linked region below which a place rather counts as something else."""
+_CONTEST = 4
+"""Power of likeness by which links share a place that looks like several."""
+_COLOURLESS = 2.0
+"""Mean chroma up to which a scan's own colours say nothing."""
+_SIDE = 640
+"""Largest side of a picture that palettes are taken from."""
+_LEAST_PIXELS = 16
+
+
+@dataclass(frozen=True)
+class Link:
+    """This place of a scan frame has the colours of that place of the picture."""
+
+    scan: Box
+    picture: Box
+    frame: int
+
+
+@dataclass(frozen=True)
+class Exemplar:
+    """A picture to take colours from.
+
+    Attributes:
+        pixels: float32 [H, W, 3], display values.
+        name: of its file.
+        element: what it is, in the archive's words.
+        rights: licence or authorisation under which it is used.
+        weight: how much it counts beside others, above 0.
+        links: regions that belong together.
+    """
+
+    pixels: Array
+    name: str
+    element: str = ""
+    rights: str = ""
+    weight: float = 1.0
+    links: tuple[Link, ...] = ()
+
+    @cached_property
+    def lab(self) -> Array:
+        """[h, w, 3] CIELAB, at most ``_SIDE`` pixels a side."""
+        return lab_of(_smaller(self.pixels))
+
+    @cached_property
+    def described(self) -> Described:
+        """Its cells."""
+        return describe(self.lab)
+
+    def palette(self, box: Box) -> Palette:
+        """Of a box of the picture."""
+        return Palette.of(_inside(lab_of(self.pixels), box, self.name).reshape(-1, 3))
+
+
+@dataclass(frozen=True)
+class _Region:
+    """What was learnt of a link's two sides: the scan's cells and CIELAB pixels [n, 3], the picture's palette."""
+
+    samples: Array
+    seen: Array
+    wanted: Palette
+
+
+class Exemplars:
+    """All pictures of a restoration, or of whoever makes one.
+
+    Args:
+        pictures: at least one.
+        scan_at: display values [H, W, 3] of the scan frame that a link speaks of.
+    """
+
+    def __init__(self, pictures: Sequence[Exemplar], scan_at: Callable[[int], Array]) -> None:
+        self.pictures = list(pictures)
+        self._scan_at = scan_at
+
+    @cached_property
+    def support(self) -> Support:
+        """The hues and saturations that the pictures hold."""
+        return Support.of([picture.lab.reshape(-1, 3) for picture in self.pictures])
+
+    def construct(self, scan: Array, prior: Array | None, frame: int) -> Constructed:
+        """A reference for a scan frame.
+
+        Args:
+            scan: display values [H, W, 3].
+            prior: what is known of its colours without the pictures, display values of the same shape, such as an
+                unfaded frame; its lightness is the reference's. None: the scan.
+            frame: its number.
+
+        Returns:
+            Of the kind "paintings"; confidence up to ``LINKED`` in what looks like a linked region and up to ``ALIKE``
+            elsewhere, by how like the counterparts are and how far they agree.
+
+        Raises:
+            WetgateError: a link lies outside its picture or its scan frame.
+        """
+        lab = lab_of(np.clip(scan if prior is None else prior, 0, 1))
+        own = lab_of(np.clip(scan, 0, 1))
+        coloured = float(np.hypot(lab[..., 1], lab[..., 2]).mean()) > _COLOURLESS
+        described = describe(lab)
+        shape = described.features.shape[:2]
+        others = [(p.described.flat, p.described.colour.reshape(-1, 2), p.weight) for p in self.pictures]
+        found = correspond(described.flat, others, with_colour=coloured)
+        guide = np.asarray(lab[..., 0] / 100, np.float32)
+        trust = found.likeness * found.agreement
+        shift = found.colour - described.colour.reshape(-1, 2)
+        moved = (shift * trust[:, None]).reshape(*shape, 2)
+        spread = _upsampled(np.dstack([moved, trust.reshape(shape)]), guide)
+        colour = lab[..., 1:] + spread[..., :2]
+        confidence = ALIKE * np.clip(spread[..., 2], 0, 1)
+
+        regions = self._regions()
+        if regions:
+            cells = describe(own).flat
+            like = np.stack([likeness(cells, region.samples, with_colour=coloured) for region in regions])
+            share = like**2 / (like**2 + _OUTSIDE**2)
+            share = share * like**_CONTEST / np.maximum((like**_CONTEST).sum(axis=0), 1e-12)
+            maps = np.clip(_upsampled(share.T.reshape(*shape, -1), guide), 0, 1)
+            maps /= np.maximum(maps.sum(axis=2, keepdims=True), 1)
+            rest = 1 - maps.sum(axis=2)
+            known = _from_scan_to_prior(own, lab)
+            colour, confidence = colour * rest[..., None], confidence * rest
+            for index, region in enumerate(regions):
+                belongs = maps[..., index]
+                seen = Palette.of(known(region.seen))
+                colour += belongs[..., None] * recoloured(lab, seen, region.wanted)
+                confidence += LINKED * belongs
+        inferred = np.concatenate([lab[..., :1], colour], axis=-1).astype(np.float32)
+        return Constructed(
+            reference=display_of_lab(self.support.bounded(inferred, lab)),
+            confidence=np.clip(confidence, 0, 1).astype(np.float32),
+            kind="paintings",
+            notes=(self._described(confidence),),
+            origins=tuple(Origin("exemplar", p.name, p.element, p.rights) for p in self.pictures),
+        )
+
+    def _regions(self) -> list[_Region]:
+        regions = []
+        for picture in self.pictures:
+            for link in picture.links:
+                scan = self._scan_at(link.frame)
+                lab = lab_of(np.clip(scan, 0, 1))
+                seen = _inside(lab, link.scan, f"frame {link.frame}").reshape(-1, 3)
+                samples = _cells_in(describe(lab), link.scan, lab.shape[:2])
+                regions.append(_Region(samples, seen, picture.palette(link.picture)))
+        return regions
+
+    def _described(self, confidence: Array) -> str:
+        names = ", ".join(picture.name for picture in self.pictures)
+        alien = float((confidence < 0.25 * ALIKE).mean())
+        unlike = f"; {alien:.0%} of the frame looks like nothing in them" if alien >= 0.01 else ""
+        return f"Colours inferred from {names}{unlike}"
+
+
+def read(restoration: Restoration) -> Exemplars | None:
+    """The pictures that a restoration takes colours from; None where it has none.
+
+    Raises:
+        WetgateError: a picture or its exemplar.json is missing or damaged.
+    """
+    pictures = [_read(folder) for folder in numbered_folders(restoration.folder / FOLDER)]
+    return Exemplars(pictures, lambda frame: _scan_of(restoration, frame)) if pictures else None
+
+
+def add(
+    restoration: Restoration,
+    picture: Path,
+    *,
+    rights: str,
+    element: str = "",
+    weight: float = 1.0,
+    links: Sequence[Link] = (),
+) -> int:
+    """Copy a picture into a restoration, with what is to be known of it; returns its number.
+
+    Raises:
+        WetgateError: it cannot be read, the weight is not above 0, a link lies outside the picture, outside its scan
+            frame, or speaks of a frame that is no pair.
+    """
+    if not 0 < weight < float("inf"):
+        raise WetgateError(f"A picture's weight must be above 0, not {weight:g}.")
+    image = read_image(picture)
+    if image.has_bad_pixels():
+        raise WetgateError(f"{picture} holds NaN or infinity: repair it, or choose another picture.")
+    for link in links:
+        _inside(image.pixels, link.picture, str(picture))
+        _inside(_scan_of(restoration, link.frame), link.scan, f"frame {link.frame}")
+    data = {
+        "name": picture.name,
+        "element": element,
+        "rights": rights,
+        "weight": weight,
+        "links": [asdict(link) for link in links],
+    }
+    with new_numbered(restoration.folder / FOLDER, 4, restoration.folder / ".lock") as staging:
+        shutil.copyfile(picture, staging.folder / f"picture{picture.suffix.lower()}")
+        write_json(staging.folder / "exemplar.json", data)
+    restoration.add_source("exemplar", str(picture.absolute()), rights)
+    return int(staging.folder.name)
+
+
+def _read(folder: Path) -> Exemplar:
+    path = folder / "exemplar.json"
+    data = read_object(path)
+    pictures = sorted(folder.glob("picture.*"))
+    if not pictures:
+        raise WetgateError(f"{folder} has no picture any more: put it back, or remove the folder.")
+    image = read_image(pictures[0])
+    try:
+        links = tuple(
+            Link(_box(link["scan"]), _box(link["picture"]), int(link["frame"])) for link in data.get("links", [])
+        )
+        return Exemplar(
+            _displayed(image.pixels, image.header.format),
+            str(data["name"]),
+            str(data.get("element", "")),
+            str(data["rights"]),
+            float(data.get("weight", 1.0)),
+            links,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise WetgateError(f"{path} makes no sense ({error}): remove {folder}, and add the picture again.") from error
+
+
+def _displayed(pixels: Array, format: str) -> Array:
+    """EXR holds linear light, everything else display values."""
+    return np.clip(to_display(pixels, "linear" if format == "exr" else "display"), 0, 1)
+
+
+def _scan_of(restoration: Restoration, frame: int) -> Array:
+    for pair in restoration.pairs():
+        if pair.frame == frame and pair.region is None:
+            return to_display(read_image(pair.scan).pixels, restoration.encoding)
+    raise WetgateError(
+        f"Frame {frame}, which a link speaks of, is not in {restoration.folder}: add it first with `wetgate add`."
+    )
+
+
+def _box(values: Any) -> Box:
+    x, y, width, height = (int(value) for value in values)
+    return x, y, width, height
+
+
+def _inside(picture: Array, box: Box, name: str) -> Array:
+    x, y, width, height = box
+    part = picture[max(y, 0) : y + height, max(x, 0) : x + width]
+    if part.shape[:2] != (height, width) or width * height < _LEAST_PIXELS:
+        raise WetgateError(
+            f"The box {x},{y},{width},{height} does not lie in {name}, which is {picture.shape[1]} x "
+            f"{picture.shape[0]}, or is smaller than {_LEAST_PIXELS} pixels."
+        )
+    return part
+
+
+def _cells_in(described: Described, box: Box, size: tuple[int, int]) -> Array:
+    """Descriptions [n, f] of the cells that a box of a picture of ``size`` covers, one at least."""
+    rows, columns = described.features.shape[:2]
+    x, y, width, height = box
+    top, left = int(y / size[0] * rows), int(x / size[1] * columns)
+    bottom, right = -int(-(y + height) / size[0] * rows // 1), -int(-(x + width) / size[1] * columns // 1)
+    part = described.features[top : max(bottom, top + 1), left : max(right, left + 1)]
+    return part.reshape(-1, part.shape[2])
+
+
+def _from_scan_to_prior(scan: Array, prior: Array) -> Callable[[Array], Array]:
+    """What makes prior colours of a scan's, pixel by pixel, as CIELAB: a polynomial of the second degree."""
+    step = max(1, round((scan.shape[0] * scan.shape[1] / 20_000) ** 0.5))
+    seen, wanted = (picture[::step, ::step].reshape(-1, 3).astype(np.float64) for picture in (scan, prior))
+    solved = np.linalg.lstsq(_terms(seen), wanted, rcond=1e-6)[0]
+    return lambda lab: np.asarray(_terms(lab.astype(np.float64)) @ solved, np.float32)
+
+
+def _terms(lab: NDArray[np.float64]) -> NDArray[np.float64]:
+    scaled = lab / 50
+    products = [scaled[:, i] * scaled[:, j] for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (1, 2), (0, 2))]
+    return np.column_stack([np.ones(len(lab)), scaled, *products])
+
+
+def _smaller(pixels: Array) -> Array:
+    scale = _SIDE / max(pixels.shape[:2])
+    if scale >= 1:
+        return pixels
+    size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _upsampled(grid: Array, guide: Array) -> Array:
+    """A grid [rows, columns, n] at the guide's size [H, W], its steps laid on the guide's edges.
+
+    Guided filter (He, Sun, Tang, PAMI 35(6), 2013).
+    """
+    height, width = guide.shape
+    large = np.atleast_3d(cv2.resize(np.ascontiguousarray(grid, np.float32), (width, height)))
+    side = 2 * max(2, round(1.5 * width / grid.shape[1])) + 1
+
+    def mean(picture: Array) -> Array:
+        return np.asarray(cv2.boxFilter(picture, -1, (side, side), borderType=cv2.BORDER_REFLECT_101), np.float32)
+
+    centre = mean(guide)
+    variance = mean(np.square(guide)) - np.square(centre)
+    answer = np.empty_like(large)
+    for channel in range(large.shape[2]):
+        values = np.ascontiguousarray(large[..., channel])
+        slope = (mean(guide * values) - centre * mean(values)) / (variance + 1e-3)
+        answer[..., channel] = mean(slope) * guide + mean(mean(values) - slope * centre)
+    return answer
