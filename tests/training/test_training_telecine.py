@@ -19,6 +19,7 @@ from wetgate.training.telecine_model import (
     Lesson,
     Step,
     TelecineModel,
+    added,
     forward,
     moments,
     pixels_of,
@@ -35,8 +36,11 @@ WIDTHS = (8, 12)
 
 def step(channels, seen, reduction, seed=1):
     generator = np.random.default_rng(seed)
-    weights = residual_net.initial_weights(seen * reduction**2, channels, seed, WIDTHS)
-    weights["out.weight"][:] = generator.normal(0, 0.05, weights["out.weight"].shape)
+    weights = {}
+    for member in "ab":
+        own = residual_net.initial_weights(seen * reduction**2, channels, seed, WIDTHS)
+        own["out.weight"][:] = generator.normal(0, 0.05, own["out.weight"].shape)
+        weights |= {f"{member}.{name}": weight for name, weight in own.items()}
     tone = np.concatenate([0.8 * np.eye(channels), np.full((1, channels), 0.1)]).astype(np.float32)
     mean, scale = np.full(seen, 0.5, np.float32), np.full(seen, 0.25, np.float32)
     return Step(reduction, tone, np.zeros(0, np.float32), mean, scale, weights)
@@ -125,6 +129,22 @@ def test_arrays_are_taken_in_and_given_out_as_the_model_does(encoding, grey):
     picture = noisy(8, 8)
     wanted = in_torch(frames_of(picture), model)[0].transpose(1, 2, 0)
     np.testing.assert_allclose(pixels_of(values_of(picture, model), model), wanted, atol=1e-4)
+
+
+def test_networks_that_disagree_add_nothing_and_those_that_agree_add_it_whole():
+    both = model_of(reductions=(2,))
+    first = both.steps[0]
+    same = {name: first.weights[f"a.{name[2:]}"] for name in first.weights}
+    turned = {n: -w if n.startswith("b.out") else w for n, w in same.items()}
+    frames = torch.from_numpy(frames_of(noisy(32, 48)))
+    alone = {name: weight for name, weight in same.items() if name.startswith("a.")}
+    seen = {
+        name: added(Torch(), [frames], replace(first, weights=w))
+        for name, w in (("alone", alone), ("same", same), ("turned", turned))
+    }
+    assert float(seen["alone"].abs().max()) > 1e-2
+    torch.testing.assert_close(seen["same"], seen["alone"], atol=2e-4, rtol=1e-2)
+    assert float(seen["turned"].abs().max()) == 0
 
 
 def test_in_half_precision_it_looks_the_same(tmp_path):
@@ -226,6 +246,6 @@ def test_what_the_reference_does_not_cover_teaches_nothing():
         task.begin()
         weights = {k: torch.from_numpy(v).requires_grad_() for k, v in task.initial_weights().items()}
         _, found = task.gradients(weights, np.random.default_rng(5))
-        gradients.append(found["out.weight"])
+        gradients.append(found["a.out.weight"])
     assert float(gradients[0].abs().max()) > 0
     assert torch.equal(*gradients)

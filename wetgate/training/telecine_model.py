@@ -31,6 +31,9 @@ RIDGE, PLAIN_RIDGE = 0.03, 1e-3
 _FIT_PIXELS = 40_000
 """Pixels of a pair that the map is solved from."""
 _THINNING = 7
+AGREE_AROUND = 3
+"""Pixels, at the step's fineness, around a place over which networks are compared."""
+_LEAST_ENERGY = 1e-6
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ class Step:
         levels: of the features (:mod:`wetgate.training.telecine_features`); empty where they are the reduced picture's
             own c channels.
         mean, scale: [k], of the k channels that the network sees: what it counts from.
-        weights: of :mod:`wetgate.training.residual_net`, empty where there is no network.
+        weights: of one or two networks (:mod:`wetgate.training.residual_net`), their names after "a." and "b."; empty
+            where there is none.
     """
 
     reduction: int
@@ -57,7 +61,9 @@ class Step:
     def multiple(self) -> int:
         """What sides must be multiples of."""
         features = telecine_features.MULTIPLE if self.levels.size else 1
-        return self.reduction * max(features, residual_net.multiple_of(self.weights) if self.weights else 1)
+        first = members_of(self.weights)[:1]
+        own = {name.removeprefix(first[0]): weight for name, weight in self.weights.items()} if first else {}
+        return self.reduction * max(features, residual_net.multiple_of(own) if own else 1)
 
 
 @dataclass(frozen=True)
@@ -146,13 +152,38 @@ def drawn(ops: Any, picture: Any, seen: Sequence[Any], step: Step) -> Any:
 
 
 def added(ops: Any, seen: Sequence[Any], step: Step) -> Any:
-    """What the network adds [N, c, h, w]; see :func:`drawn`."""
+    """What the networks add [N, c, h, w]; see :func:`drawn`.
+
+    Two networks that learnt the same pairs, each for itself, say the same of what the pairs show and err differently
+    on what they do not (Lakshminarayanan et al., "Simple and scalable predictive uncertainty estimation using deep
+    ensembles", NIPS 2017). So their mean counts by how far they agree around a place.
+    """
+    answers = [answer_of_member(ops, seen, step, member) for member in members_of(step.weights)]
+    if len(answers) == 1:
+        return answers[0]
+    first, second = answers
+    common = ops.sum_channels(ops.multiply(first, second))
+    squares = ops.sum_channels(ops.add(ops.multiply(first, first), ops.multiply(second, second)))
+    common, energy = (ops.mean_around(x, AGREE_AROUND, AGREE_AROUND) for x in (common, squares))
+    agreed = ops.divide(ops.affine(common, 2.0, 0.0), ops.affine(energy, 1.0, _LEAST_ENERGY))
+    agreed = ops.at_most(ops.at_least(agreed, 0.0), 1.0)
+    return ops.multiply(ops.affine(ops.add(first, second), 0.5, 0.0), agreed)
+
+
+def answer_of_member(ops: Any, seen: Sequence[Any], step: Step, member: str) -> Any:
+    """What one network would add [N, c, h, w]."""
     gain = (1 / step.scale).astype(np.float32)
     shown = ops.concat(list(seen)) if len(seen) > 1 else seen[0]
     shown = ops.affine(shown, gain[:, None, None], (-step.mean * gain)[:, None, None])
     if step.reduction > 1:
         shown = ops.unshuffle(shown, step.reduction)
-    return ops.affine(residual_net.apply(ops, shown, step.weights), DRAWN, 0.0)
+    own = {name.removeprefix(member): weight for name, weight in step.weights.items() if name.startswith(member)}
+    return ops.affine(residual_net.apply(ops, shown, own), DRAWN, 0.0)
+
+
+def members_of(weights: dict[str, Any]) -> tuple[str, ...]:
+    """Prefixes of the names of each network's weights."""
+    return tuple(dict.fromkeys(f"{name.partition('.')[0]}." for name in weights))
 
 
 def toned(ops: Any, picture: Any, step: Step) -> Any:

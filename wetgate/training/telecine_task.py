@@ -22,12 +22,14 @@ Array = NDArray[np.float32]
 
 RATE = 1e-3
 DECAY = 1e-2
+MEMBERS = ("a.", "b.")
+"""Before the names of each network's weights. They are computed side by side, one thread each."""
 BATCH = 4
-"""Crops of a step, in two halves that are computed side by side, one thread each."""
-SIDES = {1: 96, 2: 160, 4: 256}
+"""Crops of a step, for each network."""
+SIDES = {1: 96, 2: 192, 4: 256}
 """Of a crop, in pixels of the frame, by the step's reduction."""
-WIDTHS = {1: (24, 48, 96), 2: (48, 80, 112, 144), 4: (64, 96, 128, 160)}
-"""Channels of the network at each level, by the step's reduction."""
+WIDTHS = {1: (24, 48, 96), 2: (32, 64, 128, 192), 4: (32, 64, 128, 192, 256)}
+"""Channels of a network at each level, by the step's reduction: few where pixels are many."""
 LEAST_SHARE, TRIES = 0.3, 4
 """A crop should count on so much of it; so many are drawn for that."""
 VALIDATION_SIDE = 512
@@ -67,7 +69,12 @@ class TelecineTask:
         """A network that adds nothing."""
         lesson = self.training[0]
         inputs = len(lesson.seen) * self.step.reduction**2
-        return residual_net.initial_weights(inputs, len(lesson.target), self.seed + self.index, self.widths)
+        weights: dict[str, Array] = {}
+        for number, member in enumerate(MEMBERS):
+            seed = self.seed + self.index + 1000 * number
+            own = residual_net.initial_weights(inputs, len(lesson.target), seed, self.widths)
+            weights |= {f"{member}{name}": weight for name, weight in own.items()}
+        return weights
 
     def begin(self) -> None:
         """Put the lessons on the device: solved answer, target, weight, seen as channels of one tensor each."""
@@ -75,16 +82,20 @@ class TelecineTask:
         self._judging[:] = [self._joined(lesson) for lesson in self.held_out]
 
     def gradients(self, weights: dict[str, Tensor], generator: np.random.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """Mean weighted absolute error in display values at the step's fineness, and its gradients by weight."""
-        crops = self._draw(generator)
-        mass = crops[:, 2 * self._channels].sum().clamp_min(1e-6)
+        """Mean weighted squared error in display values at the step's fineness, and its gradients by weight.
 
-        def of_half(crops: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
-            loss = self._error(weights, crops).abs().sum() * self.step.reduction**2 / (mass * self._channels)
-            return loss.detach(), torch.autograd.grad(loss, list(weights.values()))
+        Each network learns for itself, from crops of its own.
+        """
 
-        (loss, gradients), (other, others) = _side_by_side().map(of_half, crops.chunk(2))
-        return loss + other, {name: a + b for name, a, b in zip(weights, gradients, others, strict=True)}
+        def of_member(member: str, crops: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+            own = {name: weight for name, weight in weights.items() if name.startswith(member)}
+            squares = self._error(own, crops).square().sum() * self.step.reduction**2 / self._channels
+            loss = squares / crops[:, 2 * self._channels].sum().clamp_min(1e-6)
+            return loss.detach(), dict(zip(own, torch.autograd.grad(loss, list(own.values())), strict=True))
+
+        batches = [self._draw(generator) for _ in MEMBERS]
+        losses, gradients = zip(*_side_by_side().map(of_member, MEMBERS, batches), strict=True)
+        return torch.stack(losses).mean(), {name: value for own in gradients for name, value in own.items()}
 
     def validation(self, weights: dict[str, Tensor]) -> float | None:
         """Root of the weighted mean squared display error on the middle of the held-out lessons."""
@@ -95,8 +106,7 @@ class TelecineTask:
             for picture in self._judging:
                 rows, columns = (_middle(length, self._multiple) for length in picture.shape[1:])
                 picture = picture[None, :, rows, columns]
-                error = self._error(weights, picture, root=True)
-                total += float((error**2).sum()) * self.step.reduction**2 / self._channels
+                total += float(self._error(weights, picture).square().sum()) * self.step.reduction**2 / self._channels
                 mass += float(picture[:, 2 * self._channels].sum())
         return math.sqrt(total / max(mass, 1e-9))
 
@@ -117,8 +127,8 @@ class TelecineTask:
         weight = np.pad(lesson.weight[None], pads)
         return torch.from_numpy(np.concatenate([start, target, weight, seen]).astype(np.float32)).to(self.device)
 
-    def _error(self, weights: dict[str, Tensor], pictures: Tensor, *, root: bool = False) -> Tensor:
-        """Times the weight, or its ``root``: [N, c, h, w] for joined pictures."""
+    def _error(self, weights: dict[str, Tensor], pictures: Tensor) -> Tensor:
+        """Times the root of the weight: [N, c, h, w] for joined pictures [N, 2c + 1 + k, H, W]."""
         c, ops = self._channels, Torch()
         start, target, weight, seen = torch.split(pictures, [c, c, 1, pictures.shape[1] - 2 * c - 1], 1)
         step = replace(self.step, weights=weights)
@@ -128,7 +138,7 @@ class TelecineTask:
         answer = reduced(ops, start, step) + more.float()
         counted = reduced(ops, weight, step)
         wanted = reduced(ops, target * weight, step) / counted.clamp_min(1e-6)
-        return (answer - wanted) * (counted.sqrt() if root else counted)
+        return (answer - wanted) * counted.sqrt()
 
     def _draw(self, generator: np.random.Generator) -> Tensor:
         """Crops that mostly count, mirrored left to right at random (skies stay above)."""
@@ -172,7 +182,7 @@ def _padded(values: Array, multiple: int, device: str) -> Tensor:
 
 @functools.cache
 def _side_by_side() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(2)
+    return ThreadPoolExecutor(len(MEMBERS))
 
 
 def _middle(length: int, multiple: int) -> slice:
