@@ -92,6 +92,12 @@ STAGES: Mapping[str, str] = {
     "kernels": "a model that also knows the pairs' own colours",
     "context, so far": "a model that also looks at what surrounds a colour, still learning",
     "context": "the final model",
+    "detail, so far": "a model that draws detail, still learning",
+    "detail": "the final model",
+    "tone and colour": "a model of tone and colour alone",
+    "so far": "a model that is still learning",
+    "trained": "the final model",
+    "measured": "what was measured",
 }
 MEASURES: tuple[tuple[str, str, int], ...] = (
     ("delta_e", "Colour, mean ΔE", -1),

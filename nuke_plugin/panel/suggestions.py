@@ -10,6 +10,11 @@ from nuke_plugin.panel.qt import Qt, QtCore, QtGui, QtWidgets, em, named, scaled
 from nuke_plugin.session import Session, Suggestion
 
 _COLUMNS = ("Frame", "Known", "Gain", "Why")
+_HINT = (
+    "Wetgate looks through the scan for colours that no pair shows, and names the frames that would add most, one of "
+    "each shot first."
+)
+_NO_PAIRS = "This recipe learns from the scan itself: there is nothing to pair."
 
 
 class SuggestionsPage(QtWidgets.QWidget):
@@ -38,12 +43,7 @@ class SuggestionsPage(QtWidgets.QWidget):
         self.tree.setRootIsDecorated(False)
         self.tree.setWordWrap(True)
         named(self.tree, "Frames to pair next")
-        self.hint = theme.dimmed(
-            QtWidgets.QLabel(
-                "Wetgate looks through the scan for colours that no pair shows, and names the frames that would add "
-                "most, one of each shot first."
-            )
-        )
+        self.hint = theme.dimmed(QtWidgets.QLabel(_HINT))
         self.hint.setWordWrap(True)
         row = QtWidgets.QHBoxLayout()
         row.addWidget(self.scan, 1)
@@ -63,7 +63,9 @@ class SuggestionsPage(QtWidgets.QWidget):
             self.scan.setText(pattern)
         asking = "suggest" in session.busy
         self.ask.setText("Looking through the scan…" if asking else "Find frames to pair")
-        self.ask.setEnabled(session.has_engine and not asking and bool(self.scan.text().strip()))
+        wanted = session.needs_reference
+        self.ask.setEnabled(wanted and session.has_engine and not asking and bool(self.scan.text().strip()))
+        self.hint.setText(_HINT if wanted else _NO_PAIRS)
         known = session.coverage
         self.coverage.setVisible(known is not None)
         enough = "" if session.suggestions else " No frame would add anything worth a pair."

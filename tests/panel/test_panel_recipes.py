@@ -93,6 +93,9 @@ def test_a_scan_alone_is_enough_where_the_recipe_needs_no_reference(open_recipe,
     until(lambda: panel.session.standing.footage)
     panel.refresh()
     assert panel.list.counts.text() == "1 scan without reference"
+    panel.suggestions.scan.setText("/reels/scan/reel3.####.dpx")
+    assert not panel.suggestions.ask.isEnabled()
+    assert "nothing to pair" in panel.suggestions.hint.text()
     assert panel.bar.train.isEnabled()
 
 
