@@ -343,7 +343,7 @@ class Work:
             pairs=[_pair_record(pair, trained) for pair in self.restoration.pairs()],
             settings=settings,
             seed=self.options.seed,
-            versions=_versions(),
+            versions=versions(),
             protected=protected,
             same_picture=same_picture,
             limitations=list(limitations),
@@ -389,13 +389,14 @@ def _pair_record(pair: Pair, trained: Collection[int]) -> PairRecord:
     )
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of what a model is made with, by name: for its record."""
     from importlib.metadata import PackageNotFoundError, version
 
-    versions = {"wetgate": __version__, "python": platform.python_version()}
+    found = {"wetgate": __version__, "python": platform.python_version()}
     for package in ("torch", "numpy", "onnx"):
         try:
-            versions[package] = version(package)
+            found[package] = version(package)
         except PackageNotFoundError:
             continue
-    return versions
+    return found
