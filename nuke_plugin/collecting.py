@@ -114,6 +114,11 @@ def add_pairs(
     there, view = _open(folder, recipe, encoding), view or host.views()[0]
     encoding = there.encoding if there else encoding or ENCODING
     recipe = there.recipe if there else recipe or RECIPE
+    if recipe == "exemplar":  # what is painted must be told from what is not, which the engine does
+        raise WetgateError(
+            f"{folder} learns from painted frames: write them with a Write, rgba where the paint is a layer of its own, "
+            f"then run `wetgate add {folder} --scan SCAN --paint PAINT --frames FRAMES` in a terminal."
+        )
     before = there.pairs() if there else []
     nodes = {"scan": scan, "reference": reference, **({"mask": mask} if mask else {})}
     with host.full_resolution(), _scratch() as scratch:

@@ -96,6 +96,14 @@ def test_what_pairs_are_of_is_of_no_interest_to_other_recipes(collecting, nodes,
     assert "scan_element" not in open_restoration(folder).pairs()[0].where_from
 
 
+def test_painted_frames_are_the_engines_to_take(collecting, nuke_session, nodes, folder):
+    create_restoration(folder, "exemplar", "linear")
+    nuke_session.look(*nodes)
+    with pytest.raises(WetgateError, match=r"run `wetgate add .*reel3\.wetgate --scan SCAN --paint PAINT"):
+        collecting.add_from_viewer(folder)
+    assert open_restoration(folder).pairs() == []
+
+
 # Without a reference
 
 
