@@ -116,7 +116,7 @@ def add_pairs(
     recipe = there.recipe if there else recipe or RECIPE
     if recipe == "exemplar":  # what is painted must be told from what is not, which the engine does
         raise WetgateError(
-            f"{folder} learns from painted frames: write them with a Write, rgba where the paint is a layer of its own, "
+            f"{folder} learns from painted frames: write them with a Write, with alpha if paint is its own layer, "
             f"then run `wetgate add {folder} --scan SCAN --paint PAINT --frames FRAMES` in a terminal."
         )
     before = there.pairs() if there else []

@@ -19,9 +19,10 @@ from wetgate.errors import WetgateError
 from wetgate.images import Header, Window, open_sink, open_source, read_image, write_image
 from wetgate.inference import chains
 from wetgate.inference.chains import Plan, Stage
-from wetgate.inference.curves import Curves
+from wetgate.inference.curves import STILL, Curves
 from wetgate.inference.sequences import apply
 from wetgate.inference.session import OutOfMemory, Session
+from wetgate.inference.transforms import UNMOVED, Transform, Transforms
 from wetgate.onnx_model import ModelCard
 from wetgate.records import receipts
 
@@ -291,6 +292,21 @@ def test_a_later_stage_is_steadied_by_the_scans_curves(temporal, gain, save_sequ
         read_image(tmp_path / "early" / "shot.0002.exr").pixels,
         read_image(tmp_path / "chained" / "shot.0002.exr").pixels,
     )
+
+
+def test_a_scan_that_is_brought_to_rest_is_so_for_every_model_after(gain, temporal, save_sequence, tmp_path):
+    scan = save_sequence([1, 2, 3], depth="float")
+    places = Transforms((24, 16), {1: UNMOVED, 2: Transform(3.0, -1.0), 3: Transform(0.4, 0.2, 0.5)})
+    curves = Curves("display", dict.fromkeys((1, 2, 3), STILL), transforms=places)
+    models = [gain(1.0), temporal(1, 3)]
+    stages = [Stage(Session(models[0], "cpu"), curves), Stage(Session(models[1], "cpu"))]
+    result = run(stages, scan, tmp_path / "chained")
+    run([models[0]], scan, tmp_path / "first", curves=curves)
+    run([models[1]], tmp_path / "first", tmp_path / "second")
+    assert_same(tmp_path / "chained", tmp_path / "second")
+    assert result["steadied"]["moved"] == 2
+    said = read_image(tmp_path / "chained" / "shot.0002.exr").header.attributes
+    assert json.loads(said["wetgate:transform"])[:2] == [3.0, -1.0]
 
 
 @pytest.fixture
