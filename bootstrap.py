@@ -125,7 +125,8 @@ def test_in_old_host(engine: str, words: List[str]) -> int:
         return 0
     python = OldHostEnvironment(ROOT / ".venv-pyside2", "panel", "cpu").ready_python("")
     say("pytest under PySide2 ...")
-    return subprocess.call([python, "-m", "pytest", *words], env=dict(clean_environment(), WETGATE_TEST_ENGINE=engine))
+    environment = dict(clean_environment(), WETGATE_TEST_ENGINE=engine)
+    return subprocess.call([python, "-m", "pytest", *SIDE_BY_SIDE, *words], env=environment)
 
 
 def run_install(options: argparse.Namespace, passed_on: List[str]) -> int:
