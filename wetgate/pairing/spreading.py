@@ -24,17 +24,20 @@ _HOLD = 8.0
 """How firmly a painted pixel keeps its colour, against one link to a neighbour that looks the same."""
 _REACH = 1 / 3
 """Of the larger side: where nothing stands between, paint is worth 1/e at this distance."""
-_CONTRAST = 0.35
-"""Of the deviation of the scan's differences between neighbours: two that differ by this still hold together well."""
-_LEAST_LINK = 1e-4
-_LEAST_SHARE = 0.02
+_CONTRAST = 0.7
+"""Of the deviation of the scan's differences between neighbours: two that differ by this hold together by a quarter."""
+_LEAST_SHARE = 0.005
 """Of paint in an answer: below, the answer fades to the prior."""
-_ACCURACY = 1e-3
-_MOST_STEPS = 200
+_ACCURACY = 1e-4
+_MOST_STEPS = 300
 _COARSEST = 48
+_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
+"""ITU-R BT.709."""
 
 
-def spread(scan: Array, known: Array, amount: Array, prior: Array, belief: Array | float) -> tuple[Array, Array]:
+def spread(
+    scan: Array, known: Array, amount: Array, prior: Array, belief: Array | float, *, start: Array | None = None
+) -> tuple[Array, Array]:
     """Spread what is known of some pixels over a picture.
 
     Args:
@@ -43,6 +46,8 @@ def spread(scan: Array, known: Array, amount: Array, prior: Array, belief: Array
         amount: [H, W] 0-1, how much each is to be believed.
         prior: [H, W, 3] display values, what to think where nothing is known.
         belief: [H, W] or one number, 0-1, how far the prior is to be trusted.
+        start: [H, W, 3] display values that what is known corrects, and that have the contrast of the answer: the prior
+            by default. Of a black-and-white picture it is the scan, whatever colours the prior gives to its shades.
 
     Returns:
         [H, W, 3] display values, and [H, W] 0-1 how far each of them is to be trusted: ``amount`` where something is
@@ -52,7 +57,7 @@ def spread(scan: Array, known: Array, amount: Array, prior: Array, belief: Array
     shrink = min(1.0, MOST_SIDE / max(height, width))
     size = max(round(width * shrink), 1), max(round(height * shrink), 1)
     guide = _soft(density_of(scan, "display"))
-    before = density_of(prior, "display")
+    before = density_of(prior if start is None else start, "display")
     change = np.asarray((density_of(known, "display") - before) * amount[..., None], np.float32)
     small_guide, painted = (_resized(picture, size) for picture in (guide, np.dstack([change, amount])))
     weight = painted[..., 3]
@@ -67,10 +72,17 @@ def spread(scan: Array, known: Array, amount: Array, prior: Array, belief: Array
     share = np.clip(np.maximum(grown[..., 3], amount), 0, 1)
     trust = share + (1 - share) * belief
     counted = np.divide(share, trust, out=np.zeros_like(share), where=trust > 0)
-    answer = before + counted[..., None] * grown[..., :3]
+    otherwise = before if start is None else density_of(prior, "display")
+    answer = otherwise + counted[..., None] * (before + grown[..., :3] - otherwise)
     kept = amount[..., None]
     own = density_of(known, "display")
     return values_of((1 - kept) * answer + kept * own, "display"), trust.astype(np.float32)
+
+
+def with_luma_of(scan: Array, colours: Array) -> Array:
+    """Display values [H, W, 3] of these hues and saturations at the scan's own luma: shading under flat paint stays."""
+    luma = [density_of((picture @ _LUMA)[..., None], "display") for picture in (scan, colours)]
+    return values_of(density_of(colours, "display") + luma[0] - luma[1], "display")
 
 
 def _soft(density: Array) -> Array:
@@ -96,9 +108,9 @@ def _links(guide: Array) -> tuple[Array, Array]:
     """How firmly each pixel holds to its right-hand neighbour [h, w-1] and to the one below [h-1, w], up to 1."""
     across, down = np.diff(guide, axis=1), np.diff(guide, axis=0)
     squares = [(difference**2).sum(2) for difference in (across, down)]
-    typical = float(np.sqrt(np.mean(np.concatenate([one.ravel() for one in squares] or [np.zeros(1)]))))
-    scale = (_CONTRAST * typical) ** 2 + 1e-8
-    across, down = (np.maximum(np.exp(-one / scale), _LEAST_LINK).astype(np.float32) for one in squares)
+    typical = sum(float(one.sum()) for one in squares) / max(sum(one.size for one in squares), 1)
+    scale = _CONTRAST**2 * typical + 1e-8
+    across, down = (((1 + one / scale) ** -2).astype(np.float32) for one in squares)
     return across, down
 
 

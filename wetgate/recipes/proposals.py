@@ -24,7 +24,7 @@ from wetgate.pairing import unfading
 from wetgate.pairing.constructed import Constructed, Origin
 from wetgate.pairing.painting import Paint, paint_of
 from wetgate.pairing.propagation import carry
-from wetgate.pairing.spreading import spread
+from wetgate.pairing.spreading import spread, with_luma_of
 from wetgate.pairing.thumbnails import draw_missing
 from wetgate.project import Pair, Restoration
 from wetgate.recipes.exposure import is_of, scans_of
@@ -93,7 +93,7 @@ def propose(restoration: Restoration, follow: Callable[[Pair], None] = lambda pa
     done = set()
 
     def settle(pair: Pair, evidence: Sequence[_Evidence] = ()) -> None:
-        _settle(restoration, pair, base, evidence)
+        _settle(restoration, pair, base, evidence, monochrome)
         done.add(pair.number)
         follow(pair)
 
@@ -177,6 +177,8 @@ def _base(restoration: Restoration, pairs: Sequence[Pair], monochrome: bool) -> 
 
     def fitted(scan: Array, frame: int) -> Constructed:
         reference = closed_form.fitted(scan, "display", fit.coefficients)
+        if monochrome:
+            reference = with_luma_of(scan, reference)
         note = "what paint elsewhere gives to like shades"
         return Constructed(reference, np.full(scan.shape[:2], belief, np.float32), "shades", (note,))
 
@@ -197,11 +199,15 @@ def _unfading(restoration: Restoration, pairs: Sequence[Pair]) -> Base:
     return lambda scan, frame: found.construct(scan)
 
 
-def _settle(restoration: Restoration, pair: Pair, base: Base, evidence: Sequence[_Evidence]) -> None:
+def _settle(restoration: Restoration, pair: Pair, base: Base, evidence: Sequence[_Evidence], monochrome: bool) -> None:
     """Make a pair's reference, write it, and note its state."""
     encoding = restoration.encoding
     scan = to_display(read_image(pair.scan).pixels, encoding)
-    made = _construct(scan, paint_in(pair, encoding), base(scan, pair.frame), evidence)
+    paint = paint_in(pair, encoding)
+    if monochrome:
+        paint = replace(paint, colours=with_luma_of(scan, paint.colours))
+        evidence = [replace(one, colours=with_luma_of(scan, one.colours)) for one in evidence]
+    made = _construct(scan, paint, base(scan, pair.frame), evidence, scan if monochrome else None)
     if made.kind == "paint":
         origin = Origin("paint", str(pair.where_from.get("paint", "")), "paint over the scan's frame")
         made = replace(made, origins=(*made.origins, origin))
@@ -218,7 +224,9 @@ def _settle(restoration: Restoration, pair: Pair, base: Base, evidence: Sequence
     )
 
 
-def _construct(scan: Array, paint: Paint, base: Constructed, evidence: Sequence[_Evidence]) -> Constructed:
+def _construct(
+    scan: Array, paint: Paint, base: Constructed, evidence: Sequence[_Evidence], start: Array | None
+) -> Constructed:
     painted = bool(paint.amount.any())
     if not painted and not evidence:
         return base
@@ -229,7 +237,7 @@ def _construct(scan: Array, paint: Paint, base: Constructed, evidence: Sequence[
         total = np.maximum(np.sum([one.belief for one in evidence], axis=0), 1e-6)
         known = np.sum([one.colours * one.belief[..., None] for one in evidence], axis=0) / total[..., None]
         amount = np.max([one.belief for one in evidence], axis=0)
-    reference, confidence = spread(scan, known, amount, base.reference, base.confidence)
+    reference, confidence = spread(scan, known, amount, base.reference, base.confidence, start=start)
     share = f"{float((amount > 0.5).mean()):.0%}"
     what = f"paint on {share} of the frame" if painted else f"paint of other frames, carried to {share} of this one"
     kind = "paint" if painted else "motion"
