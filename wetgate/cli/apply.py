@@ -76,7 +76,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> dict[str, Any]:
-    models = [_model(Path(name)) for name in (arguments.model, *arguments.then)]
+    models = [model_of(Path(name)) for name in (arguments.model, *arguments.then)]
     sessions = [Session(model, arguments.device, 1 / len(models)) for model in models]
     with contextlib.ExitStack() as opened:
         source = opened.enter_context(open_source(arguments.scan))
@@ -206,7 +206,7 @@ def _tile(text: str) -> int | None:
     return int(text)
 
 
-def _model(path: Path) -> Path:
+def model_of(path: Path) -> Path:
     """The model to run: ``path`` itself, or the newest model of the restoration there."""
     if not path.is_dir():
         return path

@@ -31,6 +31,7 @@ VERBS = {
     "accept": "take the references that were made for the recipe exemplar",
     "suggest": "say which frames are worth pairing next, and why",
     "train": "train a model from the accepted pairs",
+    "detect": "find damage: masks to look at, to edit, and to repair by",
     "apply": "run a model over a sequence or a video",
     "export": "write a model as TorchScript or as a .cube, for other programs",
     "evaluate": "measure a result against the reference or a given truth",

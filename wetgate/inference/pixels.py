@@ -77,7 +77,8 @@ def compose(scan: Array, restored: Array, *, bad: Flags | None, weights: Array |
     """Turn what the model gave into the frame to write, in place in ``restored``.
 
     Where ``bad``, where ``weights`` are 0, and where the model gave NaN or infinity, the scan's own bits
-    are put back. Between 0 and 1 ``weights`` mix linearly. A ``mono`` scan takes the luma of the result.
+    are put back. Between 0 and 1 ``weights`` mix linearly. A ``mono`` scan takes the luma of the result, but for pixels
+    that the model left as they were.
 
     Returns:
         how many pixels the model gave no number for.
@@ -89,6 +90,7 @@ def compose(scan: Array, restored: Array, *, bad: Flags | None, weights: Array |
         keep = ~_finite(result)
         unusable += int(keep.sum())
         if mono:
+            keep |= (result == source).all(axis=2)
             result[...] = (result @ _LUMA)[..., None]
         if weights is not None:
             weight = weights[rows][..., None]
