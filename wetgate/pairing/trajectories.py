@@ -13,18 +13,24 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-TUBE = 8.0
+TUBE = 12.0
 """Half of its width, in standard deviations of the quick part of a movement."""
 LEAST_TUBE = 0.1
 """In pixels: finer trembling is left alone."""
 
 _SPEED, _BEND, _JERK = 1.0, 5.0, 3.0
+_SURE = 1.5
+"""How many times its own noise a movement must tremble to be touched."""
+_PAN = 0.05
+"""A speed, in tubes a frame, beyond which more of it costs little more: a camera that pans pans."""
 _PULL = 0.2
 """How much, against these, a place within the tube counts."""
 _WALL, _MOST_FORCE = 20.0, 8.0
 """How steeply it counts beyond, and the most that one frame can: single frames may jump."""
 _ROUNDS = 60
-_REACH = 12
+_REACH = 8
+_QUIETEST, _OF_NORMAL = 0.25, 0.3186
+"""A share of the frames, and below how many standard deviations of a normal distribution they lie."""
 
 
 def camera_path(path: Floats, noise: float, most: float) -> Floats:
@@ -40,24 +46,27 @@ def camera_path(path: Floats, noise: float, most: float) -> Floats:
     """
     known = np.isfinite(path)
     filled = np.interp(np.arange(len(path)), np.flatnonzero(known), path[known])
-    tremble = np.sqrt(max(quick_part(filled) ** 2 - noise**2, 0.0))
-    tube = min(TUBE * tremble, most)
-    if tube < LEAST_TUBE:
+    quick = quick_part(filled)
+    tube = min(TUBE * float(np.sqrt(max(quick**2 - noise**2, 0.0))), most)
+    if tube < LEAST_TUBE or quick < _SURE * noise:
         return path.copy()
     return plainest(filled / tube, known) * tube
 
 
 def quick_part(path: Floats) -> float:
-    """Robust standard deviation of a path [n] around local parabolas over ``_REACH`` frames to either side."""
+    """Standard deviation of a path [n] around local cubics over ``_REACH`` frames to either side.
+
+    As its quieter frames have it: weave trembles always, a camera is uneven at times.
+    """
     count = len(path)
     rest = np.empty(count)
     for index in range(count):
         first, end = max(0, index - _REACH), min(count, index + _REACH + 1)
         away = np.arange(first, end) - index
-        weight = np.exp(-0.25 * (away / (_REACH / 2)) ** 2)
-        fitted = np.polyfit(away, path[first:end], min(2, count - 2), w=weight)
+        weight = np.exp(-0.25 * (away / (0.75 * _REACH)) ** 2)
+        fitted = np.polyfit(away, path[first:end], min(3, end - first - 2), w=weight)
         rest[index] = path[index] - fitted[-1]
-    return float(1.4826 * np.median(np.abs(rest - np.median(rest))))
+    return float(np.quantile(np.abs(rest - np.median(rest)), _QUIETEST) / _OF_NORMAL)
 
 
 def plainest(path: Floats, known: NDArray[np.bool_]) -> Floats:
@@ -79,6 +88,8 @@ def plainest(path: Floats, known: NDArray[np.bool_]) -> Floats:
         for weight, stencil in stencils:
             change = np.convolve(found, stencil[::-1], "valid")
             stiff = weight / np.sqrt(change**2 + least**2)
+            if len(stencil) == 2:
+                stiff /= 1 + np.abs(change) / _PAN
             for offset in range(len(stencil)):
                 products = stencil[: len(stencil) - offset] * stencil[offset:]
                 for start, product in enumerate(products):

@@ -47,6 +47,8 @@ LEAST_FRAMES = 5
 """In a shorter shot nobody can tell weave from a camera."""
 MOST_DOUBT = 0.4
 """Deviation of a frame's shift, in pixels as measured, beyond which the frame is left alone."""
+LEAST_LIKENESS = 0.15
+"""Correlation of local contrast below which two frames show different things, or nothing but grain."""
 FURTHEST = 0.15
 """Share of the picture by which a frame may lie away from the earlier one that it is laid over."""
 MOST_WEAVE = 0.03
@@ -67,12 +69,15 @@ _MOST_MISSED = 3
 """So many frames in a row of which nothing can be told are skipped; after them a new path begins."""
 _LEAST_FOR_FLOW = 24
 _LEAST_BLOCKS = 6
+_WHOLLY = 0.99
 _LEAST_SUPPORT = 0.12
 """Share of the picture's structure that must have moved as the whole."""
 _MOST_OF_MEDIAN = 10.0
 _STIFF = 1e-5
 _ROUNDS = 12
-_LEAST_REST = 0.02
+_LEAST_REST, _MOST_REST = 0.02, 0.4
+_TRUST = 1.3
+"""How much less of the structure is believed where it moves as expected."""
 
 
 @dataclass(frozen=True)
@@ -93,16 +98,19 @@ class Link:
             earlier one, turned by radians clockwise and larger by a share; in pixels as measured.
         doubt: standard deviations of the four, from the disagreement of parts of the picture.
         support: share of the picture's structure that moved so.
+        likeness: correlation of local contrast, 1 is the same picture.
     """
 
     place: Floats
     doubt: Floats
     support: float
+    likeness: float = 1.0
 
     @property
     def holds(self) -> bool:
         """Whether it can be relied on."""
-        return self.support >= _LEAST_SUPPORT and bool(np.hypot(*self.doubt[:2]) <= MOST_DOUBT)
+        sure = bool(np.hypot(*self.doubt[:2]) <= MOST_DOUBT)
+        return sure and self.support >= _LEAST_SUPPORT and self.likeness >= LEAST_LIKENESS
 
 
 @dataclass
@@ -285,9 +293,11 @@ def look_at(pixels: Array, encoding: str) -> Look:
     """A picture [H, W, 3] as it is laid over others."""
     clean = np.nan_to_num(pixels, nan=0.0, posinf=1.0, neginf=0.0)
     density = density_of(shrink(np.ascontiguousarray(clean), SIDE), encoding)
-    fine = _contrast(density.mean(axis=2))
+    inner = _inside_borders(density)
+    fine, counts = np.zeros((2, *density.shape[:2]), np.float32)
+    fine[inner], counts[inner] = _contrast(density[inner].mean(axis=2)), 1
     coarse = np.clip(128 + 40 * shrink(fine, _COARSE), 0, 255).astype(np.uint8)
-    return Look(coarse, fine, _inside_borders(density))
+    return Look(coarse, fine, counts)
 
 
 def _contrast(grey: Array) -> Array:
@@ -298,18 +308,16 @@ def _contrast(grey: Array) -> Array:
     return np.asarray(np.clip(band / (strength + np.float32(floor)), -3, 3), np.float32)
 
 
-def _inside_borders(density: Array) -> Array:
-    """[h, w] 1 where there may be picture, 0 at black borders, which stand still in the scan's raster."""
+def _inside_borders(density: Array) -> tuple[slice, slice]:
+    """Rows and columns of a density [h, w, 3] without black borders, which stand still in the scan's raster."""
+    height, width = density.shape[:2]
     small = shrink(np.exp(-density), _COARSE)
-    counts = np.ones(density.shape[:2], np.float32)
     if min(small.shape[:2]) < LEAST_SIDE // 2:
-        return counts
-    scale = density.shape[0] / small.shape[0]
-    for side, width in find_borders(small, small).widths.items():
-        lines = counts if side in ("top", "bottom") else counts.T
-        lines = lines if side in ("top", "left") else lines[::-1]
-        lines[: int(np.ceil((width + 2) * scale))] = 0
-    return counts
+        return slice(0, height), slice(0, width)
+    scale = height / small.shape[0]
+    widths = {side: int(np.ceil((px + 2) * scale)) for side, px in find_borders(small, small).widths.items()}
+    top, bottom, left, right = (widths.get(side, 0) for side in ("top", "bottom", "left", "right"))
+    return slice(top, max(height - bottom, top + 1)), slice(left, max(width - right, left + 1))
 
 
 def link_between(before: Look, after: Look, guess: Floats | None = None) -> Link | None:
@@ -322,13 +330,27 @@ def link_between(before: Look, after: Look, guess: Floats | None = None) -> Link
     shape = after.fine.shape
     transform = _as_matrix(np.zeros(4) if guess is None else guess, shape)
     fitted = None
-    for shifts_of, steps in ((_by_flow, 0), (_by_blocks, 2), (_by_blocks, 1)):
-        fitted = _fit(shifts_of(before, after, transform, steps), shape)
+    coarse_px = shape[1] / after.coarse.shape[1]
+    for shifts_of, steps, most_rest in ((_by_flow, 0, coarse_px), (_by_blocks, 2, 1.0), (_by_blocks, 1, 1.0)):
+        fitted = _fit(shifts_of(before, after, transform, steps), shape, most_rest * _MOST_REST)
         if fitted is None:
             return None
         transform = transform @ _as_matrix(fitted.place, shape)
     assert fitted is not None
-    return Link(_as_place(transform, shape), fitted.doubt, fitted.support)
+    return Link(_as_place(transform, shape), fitted.doubt, fitted.support, _likeness(before, after, transform))
+
+
+def _likeness(before: Look, after: Look, transform: Matrix) -> float:
+    weight = _common(before, after, transform)
+    a, b = (weight * picture for picture in (after.fine, _moved(before.fine, transform)))
+    both, first, second = (float((x * y).sum(dtype=np.float64)) for x, y in ((a, b), (a, a), (b, b)))
+    return both / float(np.sqrt(first * second) + 1e-9)
+
+
+def _common(before: Look, after: Look, transform: Matrix) -> Array:
+    """[h, w] 1 where both frames may show picture, else 0."""
+    inside = _moved(before.counts, transform, outside=cv2.BORDER_CONSTANT) > _WHOLLY
+    return after.counts * inside.astype(np.float32)
 
 
 def _by_flow(before: Look, after: Look, transform: Matrix, _: int) -> Shifts:
@@ -356,19 +378,22 @@ def _by_flow(before: Look, after: Look, transform: Matrix, _: int) -> Shifts:
 
 def _by_blocks(before: Look, after: Look, transform: Matrix, steps: int) -> Shifts:
     """Shifts of blocks of the fine pictures."""
-    weight = after.counts * _moved(before.counts, transform, outside=cv2.BORDER_CONSTANT)
+    weight = _common(before, after, transform)
     block = int(np.clip(min(after.fine.shape) // 8, 12, _BLOCK))
     return measure_shifts(after.fine, _moved(before.fine, transform), weight, block, steps)
 
 
 def _moved(picture: NDArray[np.generic], transform: Matrix, outside: int = cv2.BORDER_REPLICATE) -> Array:
-    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    flags = cv2.INTER_LANCZOS4 | cv2.WARP_INVERSE_MAP  # OpenCV's cubic kernel shifts by 0.3 where 0.25 is asked for
     height, width = picture.shape
     return np.asarray(cv2.warpAffine(picture, transform[:2], (width, height), flags=flags, borderMode=outside))
 
 
-def _fit(measured: Shifts, shape: tuple[int, ...]) -> Link | None:
-    """The shift, turn and size that most of the blocks' structure agrees on; None where there is no structure."""
+def _fit(measured: Shifts, shape: tuple[int, ...], most_rest: float) -> Link | None:
+    """The shift, turn and size that most of the blocks' structure agrees on, or nearly as much of it around none.
+
+    None where there is no structure. Blocks agree that lie no further apart than ``most_rest`` pixels, as deviation.
+    """
     middle = np.array([(shape[1] - 1) / 2, (shape[0] - 1) / 2])
     places, shifts = measured.places.reshape(-1, 2) - middle, measured.shifts.reshape(-1, 2)
     information = measured.information.reshape(-1, 2, 2)
@@ -386,17 +411,26 @@ def _fit(measured: Shifts, shape: tuple[int, ...]) -> Link | None:
     ridge = np.diag([1e-9, 1e-9, _STIFF * half**2, _STIFF * half**2]) * structure.sum()
     normal = np.einsum("nik,nij,njl->nkl", design, information, design)
     right = np.einsum("nik,nij,nj->nk", design, information, shifts)
-    place = np.array([_weighted_median(shifts[:, k], structure) for k in range(2)] + [0.0, 0.0])
-    for _ in range(_ROUNDS):
-        rest = np.hypot(*(shifts - design @ place).T)
-        scale = 1.4826 * _weighted_median(rest, structure) + _LEAST_REST
-        weight = np.clip(1 - (rest / (3 * scale)) ** 2, 0, None) ** 2
-        place = np.linalg.solve(np.einsum("n,nkl->kl", weight, normal) + ridge, weight @ right)
+
+    def agreed(place: Floats) -> tuple[Floats, Floats, float]:
+        """The place that blocks near ``place`` agree on, their weights, and their share of the structure."""
+        weight = np.zeros(len(shifts))
+        for step in range(_ROUNDS):
+            rest = np.hypot(*(shifts - design @ place).T)
+            usual = 1.4826 * _weighted_median(rest, structure) + _LEAST_REST
+            scale = min(usual, most_rest * max(1.0, 4 * 0.7**step))
+            weight = np.clip(1 - (rest / (3 * scale)) ** 2, 0, None) ** 2
+            place = np.linalg.solve(np.einsum("n,nkl->kl", weight, normal) + ridge, weight @ right)
+        return place, weight, float((weight * structure).sum() / structure.sum())
+
+    usual = np.array([_weighted_median(shifts[:, k], structure) for k in range(2)] + [0.0, 0.0])
+    expected, common = agreed(np.zeros(4)), agreed(usual)
+    place, weight, support = expected if _TRUST * expected[2] >= common[2] else common
     tiles = _tiles(places, shape)
     parts = [weight * (tiles != tile) for tile in np.unique(tiles[known])]
     without = np.stack([np.linalg.solve(np.einsum("n,nkl->kl", part, normal) + ridge, part @ right) for part in parts])
     doubt = np.sqrt(np.square(without - place).sum(axis=0) * (len(parts) - 1) / len(parts))
-    return Link(place, doubt, float((weight * structure).sum() / structure.sum()))
+    return Link(place, doubt, support)
 
 
 def _tiles(places: Floats, shape: tuple[int, ...]) -> NDArray[np.int64]:
