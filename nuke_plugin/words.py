@@ -40,7 +40,7 @@ KEPT: Mapping[str, str] = {
 """Of recipes that leave no choice."""
 BEGIN: Mapping[str, str] = {
     "color": "Add a pair: a frame of the scan, and the same frame of the reference (a DVD, a telecine, a print).",
-    "exemplar": "Add painted frames or paintings from the command line, look at what `wetgate propose` makes of them, "
+    "exemplar": "Add painted frames or paintings from the command line, look at what `wetgate prepare` makes of them, "
     "and accept it.",
     "detail": "Add a pair: a frame of the scan, and the same frame of a better element (a larger gauge, an earlier "
     "generation).",

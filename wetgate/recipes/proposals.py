@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from wetgate.errors import WetgateError
 from wetgate.files import sweep_temporaries
 from wetgate.images import Source, from_display, read_image, to_display, write_image
-from wetgate.pairing import unfading
+from wetgate.pairing import exemplars, unfading
 from wetgate.pairing.constructed import Constructed, Origin
 from wetgate.pairing.painting import Paint, paint_of
 from wetgate.pairing.propagation import carry
@@ -156,8 +156,11 @@ def is_monochrome(restoration: Restoration) -> bool:
 def _base(restoration: Restoration, pairs: Sequence[Pair], monochrome: bool) -> Base:
     """What to think where no paint says it: the surest of what there is."""
     encoding = restoration.encoding
+    paintings = exemplars.read(restoration)
     grey = _Grey()
     unfaded = grey if monochrome else _unfading(restoration, pairs)
+    if paintings is not None:
+        return lambda scan, frame: paintings.construct(scan, unfaded(scan, frame).reference, frame)
     samples = []
     for pair in pairs:
         paint = paint_in(pair, encoding)
