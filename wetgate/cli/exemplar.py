@@ -20,7 +20,7 @@ EPILOG = f"""The restoration is of the recipe exemplar; the frames that links an
 link says "this has the colours of that": a box in the scan's frame, =, a box in the picture, in pixels from the top
 left. Without @FRAME it is the first of the frames.
 Known colours are one of {", ".join(NAMES)}, or #rrggbb; they steer how the scan is unfaded.
-`wetgate propose` then makes references to look at; nothing is learnt from before you accept it.
+`wetgate prepare` then makes references to look at; nothing is learnt from before you accept it.
 
 examples:
   wetgate exemplar shot.wetgate --picture virgin.jpg --rights 'public domain' --link 300,80,40,40=512,210,60,60@1041
@@ -87,7 +87,7 @@ def describe(result: dict[str, Any]) -> str:
         lines.append(f"Added the picture as exemplars/{result['exemplar']:04d} to {result['folder']}{links}.")
     if result["known"]:
         lines.append(f"Noted {len(result['known'])} known colours.")
-    return "\n".join([*lines, f"Next: wetgate propose {result['folder']}"])
+    return "\n".join([*lines, f"Next: wetgate prepare {result['folder']}"])
 
 
 def _link(text: str, frames: list[int]) -> Link:

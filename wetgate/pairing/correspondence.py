@@ -19,7 +19,7 @@ Array = NDArray[np.float32]
 _WIDTH = 384
 _CELLS = 64
 """Cells across a picture."""
-_MOST = 2000
+_MOST = 1200
 """Cells of all other pictures together."""
 _TONE, _TEXTURE, _DIRECTION, _HEIGHT, _COLOUR = (1.6, 0.8, 0.6), (0.9, 0.9, 0.7), 0.5, 0.5, 0.06
 """How much each part of a description counts; colour by a unit of a* or b*."""

@@ -61,9 +61,8 @@ _WIDTH = 480
 _PIXELS = 6000
 _SMALLEST = 32
 """Sides in pixels from which on borders are looked for."""
-_NO_COLOUR = 0.008
-"""Display values, root mean square: what no curve of the grey explains, in a scan that holds no colour (two 8-bit
-steps)."""
+_GREY = 0.02
+"""Largest difference between the channels of a pixel without colour, display values."""
 
 
 @dataclass(frozen=True)
@@ -220,14 +219,8 @@ def _picture(frame: Array) -> Array:
 
 
 def _without_colour(pixels: Array) -> bool:
-    """Whether red and blue follow from green by a curve each: a black-and-white film, tinted or not."""
-    green = pixels[:, 1].astype(np.float64)
-    curve = np.vander(green, 4)
-    for channel in (0, 2):
-        fitted = curve @ np.linalg.lstsq(curve, pixels[:, channel].astype(np.float64), rcond=None)[0]
-        if np.sqrt(np.mean((pixels[:, channel] - fitted) ** 2)) > _NO_COLOUR:
-            return False
-    return True
+    """Whether nearly all pixels are grey. A tinted film is not: nothing tells it from a faded one of grey things."""
+    return float(np.quantile(np.ptp(pixels, axis=1), 0.98)) <= _GREY
 
 
 def _least(cost: Callable[[Vector], float], start: Vector, steps: int = 80) -> Vector:
