@@ -18,6 +18,8 @@ from wetgate.simulate.dust import Dust, damage_at
 from wetgate.simulate.fade import Fade, dyes_of, fade_dyes, light_of, local_age
 from wetgate.simulate.flicker import Flicker, flicker_at
 from wetgate.simulate.grain import Grain, add_grain, grain_field
+from wetgate.simulate.splices import Splices, join_at
+from wetgate.simulate.stains import Stains, stained_at
 from wetgate.simulate.weave import Weave, move, weave_transform
 
 
@@ -27,7 +29,7 @@ class Decayed(NamedTuple):
     Attributes:
         scan: [H,W,3] display values 0-1, what the scanner sees.
         aligned_truth: [H,W,3] display values 0-1, the frame before decay, moved by the same weave as the scan.
-        damage_mask: [H,W] coverage by dust and scratches, 0-1; exactly 0 where there is none.
+        damage_mask: [H,W] coverage by dust, scratches, stains and joins, 0-1; exactly 0 where there is none.
     """
 
     scan: Pixels
@@ -48,6 +50,8 @@ class FilmDecay:
     fade: Fade = field(default_factory=Fade)
     grain: Grain = field(default_factory=Grain)
     dust: Dust = field(default_factory=Dust)
+    stains: Stains = field(default_factory=Stains)
+    splices: Splices = field(default_factory=Splices)
     weave: Weave = field(default_factory=Weave)
     flicker: Flicker = field(default_factory=Flicker)
     picture_width_mm: float = 10.26
@@ -71,6 +75,8 @@ class FilmDecay:
         height, width = pixels.shape[:2]
         pixel_um = self.picture_width_mm * 1000 / width
         transform = weave_transform(self.weave, height, width, pixel_um, self.seed, number)
+        join = join_at(self.splices, height, width, pixel_um, self.seed, number)
+        transform[1, 2] += join.jump
         truth = move(np.clip(pixels, 0, 1).astype(np.float32, copy=False), transform)
         damage = damage_at(self.dust, height, width, pixel_um, self.seed, number)
         exposure, dye_flicker = flicker_at(self.flicker, self.seed, number)
@@ -80,6 +86,15 @@ class FilmDecay:
             dyes = add_grain(dyes, grain_field(self.grain, height, width, pixel_um, self.seed, number))
         age = local_age(self.fade, height, width, pixel_um, self.seed, number)
         dyes = fade_dyes(dyes, np.asarray(self.fade.remaining) * dye_flicker, age) * (1 - damage.scratched)
-        light = light_of(dyes, np.asarray(self.fade.stain) - np.asarray(self.fade.scanner_light) + exposure)
+        base = np.asarray(self.fade.stain) - np.asarray(self.fade.scanner_light) + (exposure + join.density)
+        light = light_of(dyes, base)
+        mask = damage.mask
+        if self.stains != Stains():
+            stained = stained_at(self.stains, height, width, pixel_um, self.seed, number)
+            light = light * 10**-stained.density * (1 - stained.held[..., None])
+            mask = np.maximum(mask, stained.mask)
+        if join.line.any():
+            light += join.line[..., None] * (np.float32(join.light) - light)
+            mask = np.maximum(mask, join.line)
         scan = from_linear(np.clip(light * (1 - damage.lying[..., None]), 0, 1), "display")
-        return Decayed(scan, truth, damage.mask)
+        return Decayed(scan, truth, mask)
