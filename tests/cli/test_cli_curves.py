@@ -51,6 +51,22 @@ def test_they_are_those_that_apply_measures(scan, picture, tmp_path):
     assert np.abs(curves.steady(6, dark) - picture).mean() < np.abs(dark - picture).mean()
 
 
+def test_with_weave_they_also_say_where_frames_lie(tmp_path):
+    folder = tmp_path / "woven"
+    folder.mkdir()
+    random = np.random.default_rng(3)
+    wide = random.random((10, 13, 3), np.float32).repeat(10, axis=0).repeat(10, axis=1)
+    shifts = random.integers(-2, 3, (10, 2))
+    for number, (x, y) in enumerate(shifts, 1):
+        write_image(folder / f"shot.{number:04d}.exr", wide[4 - y : 84 - y, 4 - x : 104 - x], bit_depth="float")
+    done = curves_of(folder, tmp_path / "woven.json", "--weave", "--json")
+    assert done.returncode == 0, done.stderr
+    found = load_curves(tmp_path / "woven.json").transforms.frames
+    places = np.array([found[number][:2] for number in range(1, 11)])
+    assert np.abs((places - places.mean(axis=0)) - (shifts - shifts.mean(axis=0))).max() < 0.2
+    assert json.loads(done.stdout)["steadied"]["moved"] >= 8
+
+
 def test_a_picture_of_the_scan_is_never_replaced(scan):
     before = (scan / "shot.0001.exr").read_bytes()
     done = curves_of(scan, scan / "shot.0001.exr")

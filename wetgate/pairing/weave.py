@@ -51,7 +51,7 @@ LEAST_LIKENESS = 0.15
 """Correlation of local contrast below which two frames show different things, or nothing but grain."""
 FURTHEST = 0.15
 """Share of the picture by which a frame may lie away from the earlier one that it is laid over."""
-MOST_WEAVE = 0.03
+MOST_WEAVE = 0.05
 """Share of the picture's width and height: what lies further off was measured wrongly, or is no weave."""
 
 MOST_TUBE = 0.01
