@@ -403,7 +403,9 @@ class Training:
         judged = [([self.samples[i] for i in part], one) for part, one in self.judged]
         if self.held_out:
             judged = [(self.held_out, model)]
-        measures = held_out_report(self.restoration, self.run, model, self.samples, judged, chosen, self.work.elapsed())
+        measures = held_out_report(
+            self.restoration, self.run, model, self.samples, judged, chosen, self.work.elapsed(), self.inferred
+        )
         write_json(self.run.record, self._record("context", measures))
         return {"pairs": len(self.samples), "report": str(self.run.report), "held_out": measures, **chosen}
 
