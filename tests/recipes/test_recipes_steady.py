@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from wetgate.cli.apply import _steadied
 from wetgate.errors import WetgateError
+from wetgate.files import write_json
 from wetgate.images import read_image, write_image
 from wetgate.inference.curves import load_curves
 from wetgate.inference.session import Session
@@ -18,7 +20,9 @@ from wetgate.onnx_model import ModelCard
 from wetgate.pairing.steadying import Wanted, wanted_by
 from wetgate.project import create_restoration, open_restoration
 from wetgate.recipes import shrinkage
+from wetgate.recipes.options import Options
 from wetgate.recipes.steady import footage_of
+from wetgate.recipes.steady import train as run_recipe
 from wetgate.simulate.seeds import smooth_noise
 
 HEIGHT, WIDTH, FRAMES = 96, 128, 16
@@ -121,6 +125,19 @@ def test_the_run_holds_a_model_a_report_a_record_and_a_preview(train):
     assert told["steadied"]["frames"] == 0
 
 
+def test_what_somebody_looks_at_is_shown_at_rest(scan, tmp_path):
+    restoration = create_restoration(tmp_path / "own.wetgate", "steady")
+    restoration.add_footage(str(scan), "1-16")
+    run = restoration.new_run({})
+    write_json(run.folder / "preview.json", {"picture": str(scan), "frame": 5})
+    with run.lock():
+        run_recipe(restoration, run, Options(), time.monotonic())
+    curves = load_curves(run.folder / "steady.json")
+    shown, before = (read_image(run.previews / f"{name}.png").pixels for name in ("restored", "scan"))
+    after = curves.steady(5, read_image(scan / "shot.0005.exr").pixels)
+    assert np.abs(shown - after)[4:-4, 4:-4].max() < 0.01 < np.abs(shown - before).max()
+
+
 def test_another_scan_is_measured_anew_and_a_file_of_curves_may_be_named(wetgate, scan, train, tmp_path):
     _, run = train()
     other = save_scan(tmp_path / "other", range(1, 13))
@@ -221,17 +238,12 @@ def test_flicker_is_taken_out_once_in_a_chain():
 
 
 def test_a_stop_leaves_no_model(scan, tmp_path):
-    import time
-
-    from wetgate.recipes.options import Options
-    from wetgate.recipes.steady import train
-
     restoration = create_restoration(tmp_path / "own.wetgate", "steady")
     restoration.add_footage(str(scan), "1-16")
     run = restoration.new_run({})
     with run.lock():
         run.send("stop")
-        told = train(restoration, run, Options(), time.monotonic())
+        told = run_recipe(restoration, run, Options(), time.monotonic())
     assert told["state"] == "stopped" and told["model"] is None
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from wetgate.errors import WetgateError
 from wetgate.files import make_folder
 from wetgate.images import open_source, read_image, to_display, write_image
-from wetgate.inference.curves import STILL, Curve, Curves
+from wetgate.inference.curves import STILL, Curve, Curves, load_curves, sidecar
 from wetgate.project import Pair, Restoration, Run
 from wetgate.project.schema import read_object
 
@@ -130,7 +130,10 @@ class Preview:
         with open_source(picture) as source:
             frame = source.frames[0] if frame is None else frame
             scan = _small(source.read(frame).pixels)
-        return _Chosen(scan, scan, None, {"picture": picture, "frame": frame})
+        values = sidecar(self.run.model)  # of the recipe steady, written before its model
+        curves = load_curves(values) if values.exists() else None
+        steady = scan if curves is None or frame not in curves.frames else curves.steady(frame, scan)
+        return _Chosen(scan, steady, None, {"picture": picture, "frame": frame})
 
     def _keep(self, key: Any, read: Callable[[], _Chosen]) -> _Chosen:
         """What was read last time, as long as it is the same."""
