@@ -247,13 +247,13 @@ class TrainPage(QtWidgets.QWidget):
 
     def _advice(self) -> str:
         standing = self._session.standing
+        soon = " A first restored picture is here seconds later." if self._session.needs_reference else ""
         if not standing.pairs and not standing.footage:
-            begin = words.BEGIN.get(standing.recipe, words.BEGIN["color"])
-            return f"{begin}\nThen press Train. A first restored picture is here seconds later."
+            return f"{words.BEGIN.get(standing.recipe, words.BEGIN['color'])}\nThen press Train.{soon}"
         run = self._session.standing.latest
         if run is not None and run.at_work:
             return "The first restored picture comes in a moment."
-        return "Press Train. A first restored picture is here seconds later."
+        return f"Press Train.{soon}"
 
     def _watch(self, row: int) -> None:
         self._session.preview(int(self.frame.itemData(row)))
