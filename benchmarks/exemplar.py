@@ -207,9 +207,13 @@ def measured(film: Film, answers: dict[int, Array], painted: list[int]) -> Resul
         painted_shots=float(np.mean(inside)),
         motion=float(np.sum(changes) / np.sum(true_changes)),
         flicker=float(np.mean(flicker)),
-        bleed=float(np.mean(near) / np.mean(whole)),
-        scan_bleed=float(np.mean(near_before) / np.mean(whole_before)),
+        bleed=_ratio(near, whole),
+        scan_bleed=_ratio(near_before, whole_before),
     )
+
+
+def _ratio(near: list[float], whole: list[float]) -> float:
+    return float(np.mean(near) / np.mean(whole)) if np.any(whole) else 1.0
 
 
 def near_edges(truth: Array) -> NDArray[np.bool_]:

@@ -199,6 +199,18 @@ def test_a_frame_that_was_painted_as_a_whole_needs_no_acceptance(film: Path, tmp
     assert {pair.state for pair in pairs[1:]} == {"prepared"}
 
 
+def test_a_painted_frame_of_another_size_is_rejected_with_the_reason(film: Path, proposed: Path, wetgate):
+    """As a plug-in may collect it: a frame painted as a whole, without alpha."""
+    with open_restoration(proposed).add_pair(5) as draft:
+        write_image(draft.scan, picture(5)[0], bit_depth="float")
+        write_image(draft.reference, picture(5)[1][::2, ::2], bit_depth="float")
+    assert wetgate("prepare", proposed)[0] == 0
+    pairs = open_restoration(proposed).pairs()
+    assert [(pair.number, pair.reason) for pair in pairs if pair.state == "rejected"] == [
+        (len(pairs), "its painted frame is of another size than the scan's")
+    ]
+
+
 def test_frames_of_which_nothing_tells_the_colour_are_named(film: Path, tmp_path: Path, wetgate):
     folder = tmp_path / "grey.wetgate"
     wetgate("new", folder, "--recipe", "exemplar")

@@ -164,9 +164,9 @@ def _base(restoration: Restoration, pairs: Sequence[Pair], monochrome: bool) -> 
     samples = []
     for pair in pairs:
         paint = paint_in(pair, encoding)
-        if not paint.amount.any():
-            continue
         scan = to_display(read_image(pair.scan).pixels, encoding)
+        if not paint.amount.any() or paint.colours.shape != scan.shape:
+            continue
         inner = np.asarray(cv2.erode(paint.amount, np.ones((5, 5), np.uint8)))
         sure = inner if inner.any() else paint.amount
         before = unfaded(scan, pair.frame).reference
@@ -207,6 +207,9 @@ def _settle(restoration: Restoration, pair: Pair, base: Base, evidence: Sequence
     encoding = restoration.encoding
     scan = to_display(read_image(pair.scan).pixels, encoding)
     paint = paint_in(pair, encoding)
+    if paint.colours.shape != scan.shape:
+        pair.update(state="rejected", reason="its painted frame is of another size than the scan's")
+        return
     if monochrome:
         paint = replace(paint, colours=with_luma_of(scan, paint.colours))
         evidence = [replace(one, colours=with_luma_of(scan, one.colours)) for one in evidence]
@@ -256,7 +259,7 @@ def _write(pair: Pair, made: Constructed, encoding: str) -> None:
 def _carried(restoration: Restoration, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, list[_Evidence]]]:
     """Pairs of frames around painted ones, made where there are none, and what paint tells of them."""
     for source in scans_of(restoration):
-        own = [pair for pair in pairs if is_of(pair, source)]
+        own = [pair for pair in pairs if pair.state != "rejected" and is_of(pair, source)]
         for region in sorted({pair.region for pair in own}, key=str):
             here = [pair for pair in own if pair.region == region]
             painted = {pair.frame: pair for pair in here if paint_in(pair, restoration.encoding).amount.any()}
