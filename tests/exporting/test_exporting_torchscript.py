@@ -178,6 +178,14 @@ CASES = {
         [node("Conv", "frames w", "a", strides=[2, 2]), node("DepthToSpace", "a", blocksize=2)],
         {"w": random(12, 3, 2, 2)},
     ),
+    "SpaceToDepth": (
+        [
+            node("SpaceToDepth", "frames", "a", blocksize=2),
+            node("Conv", "a w", "b"),
+            node("DepthToSpace", "b", blocksize=2),
+        ],
+        {"w": random(12, 12, 1, 1)},
+    ),
     "Split": (
         [node("Split", "frames parts", "a b", axis=1), node("Concat", "b a", axis=1)],
         {"parts": whole(1, 2)},

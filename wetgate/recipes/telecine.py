@@ -16,6 +16,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,7 +47,7 @@ Array = NDArray[np.float32]
 FIRST, SECOND = "film to telecine", "telecine to good film"
 """The two steps."""
 JUDGING_SHARE = 0.15
-"""Of the training: for what is held out by turns."""
+"""Of the time: for what is held out by turns. Where steps are counted, so many come on top."""
 SHARE_OF_FIRST = 0.5
 """Of the rest, where there are two steps."""
 MOST_PARTS = 3
@@ -304,13 +305,11 @@ class _Training:
         if number < len(self.progress.planned):
             return
         last = number == (len(self.parts) + 1) * len(self._kinds) - 1
+        share = 1.0 if len(self._kinds) == 1 else 1 - SHARE_OF_FIRST if last else SHARE_OF_FIRST
         budget = self.work.budget
-        if budget.steps is None:
-            planned = budget.left() * (1 if last else SHARE_OF_FIRST)
-        else:
-            left = budget.steps * (1 - JUDGING_SHARE if self.parts else 1)
-            planned = left if len(self._kinds) == 1 else left * (1 - SHARE_OF_FIRST if last else SHARE_OF_FIRST)
-            planned = float(np.ceil(planned))
+        planned = (
+            budget.left() * (1.0 if last else share) if budget.steps is None else float(ceil(budget.steps * share))
+        )
         self.progress.planned.append(planned)
 
     def _task(self, number: int, step: Step, lessons: list[Lesson], held_out: list[Lesson]) -> TelecineTask:
