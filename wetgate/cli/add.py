@@ -37,7 +37,9 @@ nothing) or the frames painted over; without it, frames whose colours come from 
 examples:
   wetgate add reel3.wetgate --scan scans/shot.####.dpx --reference dvd.mov --frames 1001-1061x10 \\
       --reference-frames 25-85x10
-  wetgate add reel5.wetgate --scan scans/shot.####.dpx --paint paint/shot.####.exr --frames 1001,1040,1080"""
+  wetgate add reel5.wetgate --scan scans/shot.####.dpx --paint paint/shot.####.exr --frames 1001,1040,1080
+  wetgate add reel6.wetgate --scan scans/shot.####.dpx --reference print/p.####.dpx --frames 1001,1040 \\
+      --reference-element film"""
 
 _HALF_HOLDS = ("8", "10", "half")
 
