@@ -331,8 +331,8 @@ def link_between(before: Look, after: Look, guess: Floats | None = None) -> Link
     transform = _as_matrix(np.zeros(4) if guess is None else guess, shape)
     fitted = None
     coarse_px = shape[1] / after.coarse.shape[1]
-    for shifts_of, steps, most_rest in ((_by_flow, 0, coarse_px), (_by_blocks, 2, 1.0), (_by_blocks, 1, 1.0)):
-        fitted = _fit(shifts_of(before, after, transform, steps), shape, most_rest * _MOST_REST)
+    for shifts_of, most_rest in ((_by_flow, coarse_px), (_by_blocks, 1.0), (_by_blocks, 1.0)):
+        fitted = _fit(shifts_of(before, after, transform), shape, most_rest * _MOST_REST)
         if fitted is None:
             return None
         transform = transform @ _as_matrix(fitted.place, shape)
@@ -341,19 +341,16 @@ def link_between(before: Look, after: Look, guess: Floats | None = None) -> Link
 
 
 def _likeness(before: Look, after: Look, transform: Matrix) -> float:
-    weight = _common(before, after, transform)
-    a, b = (weight * picture for picture in (after.fine, _moved(before.fine, transform)))
+    """Correlation of the coarse pictures, over what both show."""
+    to_small = scaling(after.fine.shape, after.coarse.shape)
+    inner = to_small @ transform @ np.linalg.inv(to_small)
+    inside = _moved(np.ones(before.coarse.shape, np.float32), inner, outside=cv2.BORDER_CONSTANT) > _WHOLLY
+    a, b = (inside * (picture - np.float32(128)) for picture in (after.coarse, _moved(before.coarse, inner)))
     both, first, second = (float((x * y).sum(dtype=np.float64)) for x, y in ((a, b), (a, a), (b, b)))
     return both / float(np.sqrt(first * second) + 1e-9)
 
 
-def _common(before: Look, after: Look, transform: Matrix) -> Array:
-    """[h, w] 1 where both frames may show picture, else 0."""
-    inside = _moved(before.counts, transform, outside=cv2.BORDER_CONSTANT) > _WHOLLY
-    return after.counts * inside.astype(np.float32)
-
-
-def _by_flow(before: Look, after: Look, transform: Matrix, _: int) -> Shifts:
+def _by_flow(before: Look, after: Look, transform: Matrix) -> Shifts:
     """Shifts of cells by dense flow, in pixels of the fine pictures."""
     small, fine = after.coarse.shape, after.fine.shape
     to_small = scaling(fine, small)
@@ -376,16 +373,22 @@ def _by_flow(before: Look, after: Look, transform: Matrix, _: int) -> Shifts:
     return Shifts((places + 0.5) * ratio - 0.5, shifts * ratio, information)
 
 
-def _by_blocks(before: Look, after: Look, transform: Matrix, steps: int) -> Shifts:
+def _by_blocks(before: Look, after: Look, transform: Matrix) -> Shifts:
     """Shifts of blocks of the fine pictures."""
-    weight = _common(before, after, transform)
+    inside = _moved(before.counts, transform, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT)
     block = int(np.clip(min(after.fine.shape) // 8, 12, _BLOCK))
-    return measure_shifts(after.fine, _moved(before.fine, transform), weight, block, steps)
+    return measure_shifts(after.fine, _moved(before.fine, transform), after.counts * inside, block)
 
 
-def _moved(picture: NDArray[np.generic], transform: Matrix, outside: int = cv2.BORDER_REPLICATE) -> Array:
-    flags = cv2.INTER_LANCZOS4 | cv2.WARP_INVERSE_MAP  # OpenCV's cubic kernel shifts by 0.3 where 0.25 is asked for
+def _moved(
+    picture: NDArray[np.generic],
+    transform: Matrix,
+    kernel: int = cv2.INTER_LANCZOS4,
+    outside: int = cv2.BORDER_REPLICATE,
+) -> Array:
+    """The picture seen through ``transform``. (OpenCV's cubic kernel shifts by 0.3 where 0.25 is asked for.)"""
     height, width = picture.shape
+    flags = kernel | cv2.WARP_INVERSE_MAP
     return np.asarray(cv2.warpAffine(picture, transform[:2], (width, height), flags=flags, borderMode=outside))
 
 
