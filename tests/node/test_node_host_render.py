@@ -16,6 +16,7 @@ from wetgate.inference.curves import Curves, load_curves
 from wetgate.inference.sequences import apply
 from wetgate.inference.session import Session
 from wetgate.inference.tiles import FIRST_SIDES, spans
+from wetgate.inference.transforms import Transform, Transforms
 from wetgate.onnx_model import ModelCard
 
 SUFFIXES = {np.float32: (".exr", "float"), np.uint16: (".png", "16"), np.uint8: (".png", "8")}
@@ -348,6 +349,24 @@ def test_exposure_curves_go_by_the_frames_number(host, mean_of_window, picture, 
     for number in frames:
         assert_same(node.render(number - 100), expected[number])
     assert np.abs(expected[102] - applied(model, frames)[102]).max() > 0.01
+
+
+def test_the_same_file_brings_frames_to_rest(host, gain, picture, applied, tmp_path):
+    model = gain(1.0, name="model.onnx")
+    frames = {number: picture(number) for number in (101, 102)}
+    height, width = frames[101].shape[:2]
+    places = {101: Transform(1.3, -0.7, 0.2), 102: Transform(2.0, 1.0)}
+    measured = Curves(
+        "display", dict.fromkeys(places, ((0.02, 0.1),) * 3), transforms=Transforms((width, height), places)
+    )
+    curves = tmp_path / "curves.json"
+    curves.write_text(measured.dumps())
+    expected = applied(model, frames, curves=curves)
+    clip = Clip({number - 100: pixels for number, pixels in frames.items()})
+    node = host.node(model=model, source=clip, curves=str(curves), frameOffset=100)
+    for number in frames:
+        assert_same(node.render(number - 100), expected[number])
+        assert np.abs(expected[number][..., :3] - frames[number][..., :3]).max() > 0.05
 
 
 def test_a_model_that_was_retrained_is_used_by_the_next_frame(host, gain, mean_of_window, picture):
