@@ -8,7 +8,8 @@ import pytest
 
 from wetgate.errors import WetgateError
 from wetgate.images import write_image
-from wetgate.pairing.exemplars import LINKED, Exemplar, Exemplars, Link, add, read
+from wetgate.pairing.exemplars import LINKED, Exemplar, Exemplars, add, read
+from wetgate.pairing.links import Link
 from wetgate.pairing.palettes import Palette, Support, display_of_lab, lab_of, recoloured
 from wetgate.project import create_restoration, open_restoration
 
@@ -178,6 +179,45 @@ def test_links_and_pictures_that_cannot_be_are_refused_before_anything_is_writte
         add(shot, tmp_path / "virgin.png", rights="mine", weight=0)
     with pytest.raises(WetgateError):
         add(shot, tmp_path / "nothing.png", rights="mine")
+    assert read(shot) is None
+
+
+def strokes(path, size, *places, alpha=True):
+    """Drawn over nothing: (colour, box) each."""
+    pixels, amount = np.zeros((*size, 3), np.float32), np.zeros(size, np.float32)
+    for colour, (x, y, width, height) in places:
+        pixels[y : y + height, x : x + width] = colour
+        amount[y : y + height, x : x + width] = 1
+    write_image(path, pixels, alpha=amount if alpha else None, bit_depth="8")
+    return path
+
+
+@pytest.mark.parametrize("alpha", [True, False])
+def test_strokes_link_what_was_drawn_in_one_colour(shot, tmp_path, alpha):
+    write_image(tmp_path / "two.png", np.hstack([shaded(RED), shaded(BLUE)]), bit_depth="8")
+    yellow, cyan = (1, 1, 0), (0, 1, 1)
+    here = strokes(tmp_path / "h.png", (HEIGHT, WIDTH), (yellow, (8, 40, 60, 9)), (cyan, (95, 40, 60, 9)), alpha=alpha)
+    there = strokes(
+        tmp_path / "t.png", (HEIGHT, 2 * WIDTH), (cyan, (190, 10, 99, 9)), (yellow, (9, 9, 99, 9)), alpha=alpha
+    )
+    add(shot, tmp_path / "two.png", rights="mine", strokes=[(here, there, 1001)])
+    here.unlink()
+    made = read(shot).construct(two_textures(), None, 1001).reference
+    assert abs(hue(made[10:-10, 10:70]) - hue(shaded(RED))) < 15
+    assert abs(hue(made[10:-10, 90:150]) - hue(shaded(BLUE))) < 15
+
+
+def test_strokes_that_link_nothing_are_refused(shot, tmp_path):
+    yellow, cyan, size = (1, 1, 0), (0, 1, 1), (HEIGHT, WIDTH)
+    here = strokes(tmp_path / "h.png", size, (yellow, (8, 40, 60, 9)))
+    there = strokes(tmp_path / "t.png", size, (cyan, (8, 40, 60, 9)))
+    for files, words in (
+        ((here, there), r"h.png has strokes of about #ffff00, but .*t.png has none"),
+        ((here, strokes(tmp_path / "n.png", size)), "n.png has no strokes"),
+        ((here, strokes(tmp_path / "s.png", (50, 50), (yellow, (8, 8, 20, 9)))), "50 x 50 but it is 160 x 96"),
+    ):
+        with pytest.raises(WetgateError, match=words):
+            add(shot, tmp_path / "virgin.png", rights="mine", strokes=[(*files, 1001)])
     assert read(shot) is None
 
 

@@ -117,7 +117,7 @@ def test_a_picture_of_another_scene_colours_what_it_is_linked_to(wetgate, shot, 
     write_image(tmp_path / "meadow.png", green.astype(np.float32), bit_depth="8")
     words = ["--picture", tmp_path / "meadow.png", "--link", "10,20,50,60=5,5,50,50@16"]
     code, said, _ = wetgate("exemplar", shot, *words, "--rights", "CC0", "--element", "a meadow")
-    assert code == 0 and "exemplars/0001" in said and "1 links" in said
+    assert code == 0 and "exemplars/0001" in said and "linked to the scan once" in said
     (pair, _) = propose(open_restoration(shot))
     assert pair.where_from["constructed"]["kind"] == "paintings"
     assert pair.where_from["constructed"]["origins"][0]["rights"] == "CC0"
@@ -141,6 +141,7 @@ def test_known_colours_steer_how_a_shot_is_unfaded(wetgate, shot):
         ([], "Name a picture with --picture"),
         (["--picture", "x.png"], "by what right"),
         (["--known", "white=10,10@7"], "frame 7 is not in"),
+        (["--picture", "x.png", "--rights", "mine", "--strokes", "a.png"], "write the strokes over the scan, ="),
         (["--link", "1,1,9,9=1,1,9,9"], "Name a picture with --picture"),
         (["--picture", "x.png", "--rights", "mine", "--link", "1,1,9,9"], "nothing is no place"),
     ],

@@ -10,8 +10,8 @@ from wetgate.cli.places import parse_frame, parse_place
 from wetgate.errors import WetgateError
 from wetgate.images import read_image, to_display
 from wetgate.pairing import exemplars
-from wetgate.pairing.exemplars import Link
 from wetgate.pairing.known_colours import NAMES, Hint, look_at
+from wetgate.pairing.links import Link
 from wetgate.pairing.unfading import hints_of
 from wetgate.project import Restoration, open_restoration
 
@@ -41,6 +41,13 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="a place in the scan's frame, and the place in the picture whose colours it has",
     )
     parser.add_argument(
+        "--strokes",
+        action="append",
+        default=[],
+        metavar="SCAN_FILE=PICTURE_FILE[@FRAME]",
+        help="instead of boxes: pictures of strokes over both; what has one colour belongs together",
+    )
+    parser.add_argument(
         "--known", action="append", default=[], metavar="COLOUR=X,Y[,W,H][@FRAME]", help="a colour that you know"
     )
 
@@ -52,12 +59,13 @@ def run(arguments: Namespace) -> dict[str, Any]:
             f"{restoration.folder} is for the recipe '{restoration.recipe}': pictures of other scenes serve the recipe "
             "exemplar alone."
         )
-    if arguments.picture is None and (arguments.link or not arguments.known):
+    if arguments.picture is None and (arguments.link or arguments.strokes or not arguments.known):
         raise WetgateError("Name a picture with --picture, or a colour that you know with --known.")
     if arguments.picture is not None and not arguments.rights.strip():
         raise WetgateError("Say with --rights by what right the picture is used, such as --rights 'public domain'.")
     frames = sorted({pair.frame for pair in restoration.pairs() if pair.region is None})
     links = [_link(text, frames) for text in arguments.link]
+    strokes = [_strokes(text, frames) for text in arguments.strokes]
     hints = [_hint(restoration, text, frames) for text in arguments.known]
     number = None
     if arguments.picture is not None:
@@ -68,6 +76,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
             element=arguments.element,
             weight=arguments.weight,
             links=links,
+            strokes=strokes,
         )
     if hints:
         known = [*hints_of(restoration), *hints]
@@ -75,7 +84,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
     return {
         "folder": str(restoration.folder),
         "exemplar": number,
-        "links": len(links),
+        "links": len(links) + len(strokes),
         "known": [hint.as_dict() for hint in hints],
     }
 
@@ -83,11 +92,15 @@ def run(arguments: Namespace) -> dict[str, Any]:
 def describe(result: dict[str, Any]) -> str:
     lines = []
     if result["exemplar"] is not None:
-        links = f", with {result['links']} links" if result["links"] else ""
+        links = f", linked to the scan {_times(result['links'])}" if result["links"] else ""
         lines.append(f"Added the picture as exemplars/{result['exemplar']:04d} to {result['folder']}{links}.")
     if result["known"]:
         lines.append(f"Noted {len(result['known'])} known colours.")
     return "\n".join([*lines, f"Next: wetgate prepare {result['folder']}"])
+
+
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
 def _link(text: str, frames: list[int]) -> Link:
@@ -95,6 +108,15 @@ def _link(text: str, frames: list[int]) -> Link:
     boxes, frame = parse_frame(text, _first(frames, whole), whole)
     scan, _, picture = boxes.partition("=")
     return Link(parse_place(scan, whole), parse_place(picture, whole), frame)
+
+
+def _strokes(text: str, frames: list[int]) -> tuple[Path, Path, int]:
+    whole = f"--strokes {text}"
+    files, frame = parse_frame(text, _first(frames, whole), whole)
+    here, equals, there = files.partition("=")
+    if not (here and equals and there):
+        raise WetgateError(f"{whole}: write the strokes over the scan, =, and those over the picture.")
+    return Path(here), Path(there), frame
 
 
 def _hint(restoration: Restoration, text: str, frames: list[int]) -> Hint:

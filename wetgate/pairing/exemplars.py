@@ -1,9 +1,9 @@
 """Colour from paintings and photographs that show something else: a reference is made of a scan and their palettes.
 
-The artist links regions ("this skin to that skin", a box in a scan frame and one in a picture): what looks like the
-one, in any frame, gets the palette of the other, tone for tone. Everything else finds its counterparts by tone, texture
-and, where the scan still has some, colour (:mod:`wetgate.pairing.correspondence`). Lightness is the scan's; hues and
-saturations stay within what the pictures hold (:class:`wetgate.pairing.palettes.Support`).
+The artist links regions, "this skin to that skin" (:mod:`wetgate.pairing.links`): what looks like the one, in any
+frame, gets the palette of the other, tone for tone. Everything else finds its counterparts by tone, texture and, where
+the scan still has some, colour (:mod:`wetgate.pairing.correspondence`). Lightness is the scan's; hues and saturations
+stay within what the pictures hold (:class:`wetgate.pairing.palettes.Support`).
 
 In a restoration each picture lies in a folder of its own, exemplars/0001/, with exemplar.json beside it.
 """
@@ -26,15 +26,13 @@ from wetgate.files import write_json
 from wetgate.images import read_image, to_display
 from wetgate.pairing.constructed import Constructed, Origin
 from wetgate.pairing.correspondence import Described, correspond, describe, likeness
+from wetgate.pairing.links import Box, Link, Mask, Strokes, strokes_in
 from wetgate.pairing.palettes import Palette, Support, display_of_lab, lab_of, recoloured
 from wetgate.project import Restoration
 from wetgate.project.numbered import new_numbered, numbered_folders
 from wetgate.project.schema import read_object
 
 Array = NDArray[np.float32]
-Box = tuple[int, int, int, int]
-"""x, y, width, height in pixels from the top left."""
-
 FOLDER = "exemplars"
 LINKED, ALIKE = 0.6, 0.35
 """Most confidence in what the artist linked, and in what only looks alike."""
@@ -46,16 +44,8 @@ _COLOURLESS = 2.0
 """Mean chroma up to which a scan's own colours say nothing."""
 _SIDE = 640
 """Largest side of a picture that palettes are taken from."""
-_LEAST_PIXELS = 16
-
-
-@dataclass(frozen=True)
-class Link:
-    """This place of a scan frame has the colours of that place of the picture."""
-
-    scan: Box
-    picture: Box
-    frame: int
+_COVERED = 0.5
+"""Share of a cell that a linked place covers."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +66,7 @@ class Exemplar:
     element: str = ""
     rights: str = ""
     weight: float = 1.0
-    links: tuple[Link, ...] = ()
+    links: tuple[Link | Strokes, ...] = ()
 
     @cached_property
     def lab(self) -> Array:
@@ -87,10 +77,6 @@ class Exemplar:
     def described(self) -> Described:
         """Its cells."""
         return describe(self.lab)
-
-    def palette(self, box: Box) -> Palette:
-        """Of a box of the picture."""
-        return Palette.of(_inside(lab_of(self.pixels), box, self.name).reshape(-1, 3))
 
 
 @dataclass(frozen=True)
@@ -181,9 +167,9 @@ class Exemplars:
             for link in picture.links:
                 scan = self._scan_at(link.frame)
                 lab = lab_of(np.clip(scan, 0, 1))
-                seen = _inside(lab, link.scan, f"frame {link.frame}").reshape(-1, 3)
-                samples = _cells_in(describe(lab), link.scan, lab.shape[:2])
-                regions.append(_Region(samples, seen, picture.palette(link.picture)))
+                here, there = link.places(scan, picture.pixels, picture.name)
+                samples = _cells_in(describe(lab), here)
+                regions.append(_Region(samples, lab[here], Palette.of(lab_of(picture.pixels[there]))))
         return regions
 
     def _described(self, confidence: Array) -> str:
@@ -211,30 +197,47 @@ def add(
     element: str = "",
     weight: float = 1.0,
     links: Sequence[Link] = (),
+    strokes: Sequence[tuple[Path, Path, int]] = (),
 ) -> int:
     """Copy a picture into a restoration, with what is to be known of it; returns its number.
 
+    Args:
+        restoration: of the recipe `exemplar`.
+        picture: its file.
+        rights, element: for the record.
+        weight: beside other pictures, above 0.
+        links: boxes that belong together.
+        strokes: drawings over a scan frame and over the picture, at their sizes, and the frame's number; see
+            :func:`wetgate.pairing.links.strokes_in`.
+
     Raises:
-        WetgateError: it cannot be read, the weight is not above 0, a link lies outside the picture, outside its scan
-            frame, or speaks of a frame that is no pair.
+        WetgateError: something cannot be read, the weight is not above 0, a link lies outside the picture, outside its
+            scan frame, or speaks of a frame that is no pair.
     """
     if not 0 < weight < float("inf"):
         raise WetgateError(f"A picture's weight must be above 0, not {weight:g}.")
     image = read_image(picture)
     if image.has_bad_pixels():
         raise WetgateError(f"{picture} holds NaN or infinity: repair it, or choose another picture.")
-    for link in links:
-        _inside(image.pixels, link.picture, str(picture))
-        _inside(_scan_of(restoration, link.frame), link.scan, f"frame {link.frame}")
-    data = {
+    drawn = [one for here, there, frame in strokes for one in strokes_in(here, there, frame)]
+    linked: list[Link | Strokes] = [*links, *drawn]
+    for link in linked:
+        link.places(_scan_of(restoration, link.frame), image.pixels, str(picture))
+    data: dict[str, Any] = {
         "name": picture.name,
         "element": element,
         "rights": rights,
         "weight": weight,
         "links": [asdict(link) for link in links],
+        "strokes": [],
     }
     with new_numbered(restoration.folder / FOLDER, 4, restoration.folder / ".lock") as staging:
         shutil.copyfile(picture, staging.folder / f"picture{picture.suffix.lower()}")
+        for index, (here, there, frame) in enumerate(strokes, 1):
+            names = {"scan": f"strokes{index}.scan{here.suffix}", "picture": f"strokes{index}.picture{there.suffix}"}
+            for path, name in ((here, names["scan"]), (there, names["picture"])):
+                shutil.copyfile(path, staging.folder / name)
+            data["strokes"].append({**names, "frame": frame})
         write_json(staging.folder / "exemplar.json", data)
     restoration.add_source("exemplar", str(picture.absolute()), rights)
     return int(staging.folder.name)
@@ -251,13 +254,16 @@ def _read(folder: Path) -> Exemplar:
         links = tuple(
             Link(_box(link["scan"]), _box(link["picture"]), int(link["frame"])) for link in data.get("links", [])
         )
+        drawings = [
+            (folder / str(d["scan"]), folder / str(d["picture"]), int(d["frame"])) for d in data.get("strokes", [])
+        ]
         return Exemplar(
             _displayed(image.pixels, image.header.format),
             str(data["name"]),
             str(data.get("element", "")),
             str(data["rights"]),
             float(data.get("weight", 1.0)),
-            links,
+            (*links, *(one for drawing in drawings for one in strokes_in(*drawing))),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise WetgateError(f"{path} makes no sense ({error}): remove {folder}, and add the picture again.") from error
@@ -282,25 +288,11 @@ def _box(values: Any) -> Box:
     return x, y, width, height
 
 
-def _inside(picture: Array, box: Box, name: str) -> Array:
-    x, y, width, height = box
-    part = picture[max(y, 0) : y + height, max(x, 0) : x + width]
-    if part.shape[:2] != (height, width) or width * height < _LEAST_PIXELS:
-        raise WetgateError(
-            f"The box {x},{y},{width},{height} does not lie in {name}, which is {picture.shape[1]} x "
-            f"{picture.shape[0]}, or is smaller than {_LEAST_PIXELS} pixels."
-        )
-    return part
-
-
-def _cells_in(described: Described, box: Box, size: tuple[int, int]) -> Array:
-    """Descriptions [n, f] of the cells that a box of a picture of ``size`` covers, one at least."""
+def _cells_in(described: Described, mask: Mask) -> Array:
+    """Descriptions [n, f] of the cells that a mask [H, W] covers, at least of the one that it covers most."""
     rows, columns = described.features.shape[:2]
-    x, y, width, height = box
-    top, left = int(y / size[0] * rows), int(x / size[1] * columns)
-    bottom, right = -int(-(y + height) / size[0] * rows // 1), -int(-(x + width) / size[1] * columns // 1)
-    part = described.features[top : max(bottom, top + 1), left : max(right, left + 1)]
-    return part.reshape(-1, part.shape[2])
+    share = cv2.resize(mask.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA)
+    return described.features[share >= min(_COVERED, float(share.max()))]
 
 
 def _from_scan_to_prior(scan: Array, prior: Array) -> Callable[[Array], Array]:
