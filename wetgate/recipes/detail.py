@@ -35,7 +35,7 @@ from wetgate.training.gauge_model import GaugeModel, forward
 from wetgate.training.gauge_samples import Sample, make_sample
 
 if TYPE_CHECKING:
-    from wetgate.training.gauge_judging import Seen, Verdict
+    from wetgate.training.gauge_judging import Verdict
     from wetgate.training.gauge_task import GaugeTask
     from wetgate.training.loop import State
 
@@ -208,20 +208,22 @@ class _Training:
     def _first(self, stage: str) -> None:
         """Publish what is solved in closed form, as far as pairs say that were held out of it by turns."""
         from wetgate.training.gauge_fit import first_model
-        from wetgate.training.gauge_judging import look_at
+        from wetgate.training.gauge_judging import judge, look_at
 
         self.parts = self._parts()
-        self.solved = [first_model(self._inside(part), self.encoding, self.options.seed) for part in self.parts]
-        self.first = first_model(self.samples, self.encoding, self.options.seed)
+        seed = self.options.seed
+        self.first = first_model(self.samples, self.encoding, seed)
+        gated = self.first.contrast is not None and self.first.contrast.gate is not None
+        self.solved = [first_model(self._inside(part), self.encoding, seed, gated=gated) for part in self.parts]
         seen = [
             look_at(self.samples[index], model)
             for part, model in zip(self.parts, self.solved, strict=True)
             for index in part
         ]
-        self._publish(self._relied_upon(self.first, self._verdict(self.first, seen)), stage)
+        self._publish(self._relied_upon(self.first, judge(self.options.grain, seen)), stage)
 
     def _train(self) -> tuple[GaugeModel, Verdict, list[tuple[Sample, GaugeModel]]]:
-        from wetgate.training.gauge_judging import look_at
+        from wetgate.training.gauge_judging import judge, look_at
 
         self.device = self.work.device()
         if self.run.settings.get("exposures"):
@@ -240,7 +242,8 @@ class _Training:
                 self._run_job(task, f"finding out what detail is worth, {number + 1} of {jobs}")
             model = model.with_(network=self.progress.networks[str(number)])
             judged += [(self.samples[index], model) for index in part]
-        self.unseen = [look_at(sample, model) for sample, model in judged]
+        unseen = [look_at(sample, model) for sample, model in judged]
+        self.verdict = judge(self.options.grain, unseen)
         if len(self.progress.planned) == jobs:
             self.progress.planned.append(self.work.budget.of_final())
         if jobs >= self.progress.job:
@@ -248,25 +251,24 @@ class _Training:
         model = self.first.with_(network=self.progress.networks[str(jobs)])
         if self.held_out:
             judged = [(sample, model) for sample in self.held_out]
-            self.unseen += [look_at(sample, model) for sample in self.held_out]
-        verdict = self._verdict(model, self.unseen)
-        final = self._relied_upon(model, verdict)
+            unseen += [look_at(sample, model) for sample in self.held_out]
+            self.verdict = judge(self.options.grain, unseen)
+        final = self._relied_upon(model, self.verdict)
         self._publish(final, "detail")
-        return final, verdict, judged
-
-    def _verdict(self, model: GaugeModel, unseen: Sequence[Seen]) -> Verdict:
-        """What pairs say that were not seen; where there are none, all is taken."""
-        from wetgate.training.gauge_judging import Verdict, grain_of, judge, look_at
-
-        if unseen:
-            return judge(self.options.grain, unseen)
-        seen = [look_at(sample, model) for sample in self.samples]
-        return Verdict(1.0, grain_of(self.options.grain, seen, 1.0))
+        return final, self.verdict, judged
 
     def _relied_upon(self, model: GaugeModel, verdict: Verdict) -> GaugeModel:
+        """The model as far as evidence goes, with the grain that was asked for; or the scan itself."""
+        from wetgate.training.gauge_judging import grain_of, look_at
+
         if verdict.keeps_scan:
             return GaugeModel(self.encoding, self.radius)
-        return model.with_(share=verdict.share, grain=verdict.grain)
+        if model.contrast is not None:
+            model = model.with_(contrast=model.contrast.alternatives()[verdict.gate])
+        grain = None
+        if self.options.grain != "none":
+            grain = grain_of(self.options.grain, [look_at(sample, model) for sample in self.samples], verdict)
+        return model.with_(share=verdict.share, grain=grain)
 
     def _task(self, index: int, model: GaugeModel, training: Sequence[Sample], held_out: Sequence[Sample]) -> GaugeTask:
         from wetgate.training.gauge_task import GaugeTask
@@ -293,7 +295,7 @@ class _Training:
             self._save(state)
             if not judging:
                 model = task.model.with_(network=weights_of(state))
-                self._publish(self._relied_upon(model, self._verdict(model, self.unseen)), "detail, so far")
+                self._publish(self._relied_upon(model, self.verdict), "detail, so far")
 
         state = self.work.train_network(
             task,
@@ -355,9 +357,10 @@ class _Training:
         self.work.tell(message="writing the report", eta_s=None)
         self.work.publish_half(lambda ops, frames: forward(ops, frames, model), self._card(model, "detail"))
         steps = self.progress.steps[str(len(self.parts))]
-        contrast = "none" if model.contrast is None else "known places" if model.contrast.gated else "any place"
+        contrast = "none" if model.contrast is None else "any place" if model.contrast.gate is None else "known places"
         chosen: dict[str, Any] = {
             "detail_share": verdict.share,
+            "grain_matched": verdict.matched if self.options.grain == "match" else None,
             "contrast": contrast,
             "keeps_scan": verdict.keeps_scan,
             "radius": self.radius,

@@ -31,8 +31,9 @@ MULTIPLE = 16
 NARROW, WIDE = 0.3, 0.8
 """Widths of kernels, in standard deviations of luma and in units of the texture features."""
 NARROW_CENTRES, WIDE_CENTRES = 2048, 512
-UNLIKE, LIKE = 0.8, 0.9
-"""Nearness to a narrow kernel from which a place counts as known at all, and as known well."""
+GATES = ((0.8, 0.9), (0.9, 0.97))
+"""Nearness to a narrow kernel from which a place counts as known at all, and as known well: as a rule, and where pairs
+say that this lets through too much."""
 _AT_ONCE = 512
 """Kernels that are computed together: of 4K frames, 400 MB."""
 _RIDGE = 2e-4
@@ -45,10 +46,14 @@ _LEAST_TEXTURE = 2e-3
 
 @dataclass(frozen=True)
 class Contrast:
-    """Kernels on the seven features, and whether they speak of known places alone."""
+    """Kernels on the seven features, and the gate, one of :data:`GATES`, or None where they speak of any place."""
 
     kernels: Kernels
-    gated: bool
+    gate: tuple[float, float] | None
+
+    def alternatives(self) -> list[Contrast]:
+        """With each gate that there is, widest first; itself alone where there is none."""
+        return [self] if self.gate is None else [Contrast(self.kernels, gate) for gate in GATES]
 
 
 def features(ops: Any, luma: Any) -> Any:
@@ -106,12 +111,13 @@ def change(ops: Any, seen: Any, contrast: Contrast) -> tuple[Any, Any]:
         alike = similarity(ops, seen, part)
         more = mend(ops, alike, part)
         added = more if added is None else ops.add(added, more)
-        if contrast.gated:
+        if contrast.gate is not None:
             nearest = ops.most_of_channels(alike)
             near = nearest if near is None else ops.add(near, ops.at_least(ops.subtract(nearest, near), 0.0))
-    if near is None:
+    if contrast.gate is None:
         return added, None
-    known = ops.affine(near, 1 / (LIKE - UNLIKE), -UNLIKE / (LIKE - UNLIKE))
+    unlike, like = contrast.gate
+    known = ops.affine(near, 1 / (like - unlike), -unlike / (like - unlike))
     known = blur(ops, ops.at_most(ops.at_least(known, 0.0), 1.0), 2.0, 1)
     return ops.multiply(added, known), known
 
@@ -145,7 +151,7 @@ def fit(
     solution = np.linalg.solve(gram + penalty, near.T @ (w * y))
     one = np.float32
     kernels = Kernels(centres.astype(one), solution[:, None].astype(one), mean.astype(one), scale.astype(one), 1.0)
-    return Contrast(kernels, gated)
+    return Contrast(kernels, GATES[0] if gated else None)
 
 
 def _similarity(a: Matrix, b: Matrix) -> Array:

@@ -24,18 +24,26 @@ FORETOLD = 0.7
 _RIDGE = 1e-3
 
 
-def first_model(samples: Sequence[Sample], encoding: str, seed: int) -> GaugeModel:
-    """Contrast and band gains of the samples."""
+def first_model(samples: Sequence[Sample], encoding: str, seed: int, *, gated: bool | None = None) -> GaugeModel:
+    """Contrast and band gains of the samples.
+
+    Args:
+        samples: of the pairs.
+        encoding: of their frames.
+        seed: of the choice of places.
+        gated: whether contrast is for known places alone; None lets the pairs say.
+    """
     mean, scale = scale_of(samples)
     model = GaugeModel(encoding=encoding, radius=len(samples[0].scan) // 2, mean=mean, scale=scale)
-    model = model.with_(contrast=contrast_of(samples, seed))
+    model = model.with_(contrast=contrast_of(samples, seed, gated))
     return model.with_(sharpening=_sharpening(samples, model))
 
 
-def contrast_of(samples: Sequence[Sample], seed: int) -> Contrast:
+def contrast_of(samples: Sequence[Sample], seed: int, gated: bool | None = None) -> Contrast:
     """Wide kernels if the pairs foretell one another's contrast, else narrow ones."""
     places = [_places(sample.middle()) for sample in samples]
-    gated = not _foretell(places, seed)
+    if gated is None:
+        gated = not _foretell(places, seed)
     return gauge_contrast.fit(*_columns(places), gated=gated, seed=seed)
 
 

@@ -3,8 +3,9 @@
 A network that is trained on squared error takes grain away, for nobody can foretell it, and with it goes what makes a
 picture look like film. So what the restored detail does not account for in the scan is put back: as it was ("keep"), or
 as strong as the reference's ("match"), which is measured band by band where the pictures are flat, and by luma.
-What of the reference's energy nobody foretold, and is not grain, is made up for by gains of the detail. With a
-correlation rho between detail and reference, that takes the error from 1 - rho^2 to 2 (1 - rho) of the band's energy.
+What of the reference's energy nobody foretold, and is not grain, is made up for by gains of the detail; the scan's dust
+counts there as what it is, energy. With a correlation rho between detail and reference, a gain takes the error from
+1 - rho^2 to 2 (1 - rho) of the band's energy.
 """
 
 from __future__ import annotations
@@ -54,11 +55,12 @@ class Look:
 
 @dataclass(frozen=True)
 class _Bands:
-    """Of a picture: [B, n] bands, [n] low-passed luma, [n] how rough the surround is, where the picture counts."""
+    """Of a picture: [B, n] bands, [n] low-passed luma, [n] how rough the surround is, [n] whether it is trusted."""
 
     bands: Array
     luma: Array
     rough: Array
+    trusted: NDArray[np.bool_]
 
 
 def fit(kind: str, looks: Sequence[Look]) -> Grain | None:
@@ -72,13 +74,15 @@ def fit(kind: str, looks: Sequence[Look]) -> Grain | None:
         return None
     details = [_bands_of(look.restored, look.weight) for look in looks]
     owns = [_bands_of(look.scan, look.weight).bands for look in looks]
+    trusted = np.concatenate([one.trusted for one in details])
     shares, most, leftovers = [], [], []
     for band in range(len(CUTS)):
         detail = np.concatenate([one.bands[band] for one in details]).astype(np.float64)
         own = np.concatenate([one[band] for one in owns]).astype(np.float64)
-        share = float(np.clip((detail @ own) / (detail @ detail + 1e-12), 0, 1))
+        clean = detail[trusted]
+        share = float(np.clip((clean @ own[trusted]) / (clean @ clean + 1e-12), 0, 1))
         left = own - share * detail
-        bound = max(DUST * 1.4826 * float(np.median(np.abs(left))), 1e-5)
+        bound = max(DUST * 1.4826 * float(np.median(np.abs(left[trusted]))), 1e-5)
         shares.append(share)
         most.append(bound)
         leftovers.append(np.clip(left, -bound, bound))
@@ -87,7 +91,7 @@ def fit(kind: str, looks: Sequence[Look]) -> Grain | None:
         return Grain((1.0,) * len(CUTS), tuple(shares), (whole,) * len(CUTS), tuple(most))
     wanted = [_bands_of(look.untouched, np.ones_like(look.untouched)) for look in looks]
     luma = np.concatenate([one.luma for one in details])
-    rough = np.concatenate([one.rough for one in details])
+    rough = np.concatenate([np.where(one.trusted, one.rough, np.inf) for one in details])
     knots = _knots(luma)
     gains, strengths = [], []
     for band in range(len(CUTS)):
@@ -136,10 +140,14 @@ def _bands_of(picture: Array, weight: Array) -> _Bands:
     planes = np.stack([band[0, 0].numpy() for band in bands])
     coarse = rest[0, 0].numpy()
     rough = cv2.blur((coarse - cv2.GaussianBlur(coarse, (0, 0), 8)) ** 2, (17, 17))
-    here = weight > 0.5
-    here[:4] = here[-4:] = False
-    here[:, :4] = here[:, -4:] = False
-    return _Bands(planes[:, here], coarse[here], rough[here])
+    rows, columns = (slice(4, -4) if side > 16 else slice(None) for side in picture.shape)
+    inside = np.s_[rows, columns]
+    return _Bands(
+        planes[:, rows, columns].reshape(len(planes), -1),
+        coarse[inside].ravel(),
+        rough[inside].ravel(),
+        weight[inside].ravel() > 0.5,
+    )
 
 
 def _knots(luma: Array) -> list[float]:
@@ -158,6 +166,7 @@ def _edges(knots: Sequence[float]) -> list[float]:
 
 def _flat(luma: Array, rough: Array, low: float, high: float) -> NDArray[np.bool_]:
     here = (luma >= low) & (luma < high)
-    if not here.any():
-        return here
-    return np.asarray(here & (rough <= np.quantile(rough[here], FLAT)))
+    known = here & np.isfinite(rough)
+    if not known.any():
+        return known
+    return np.asarray(known & (rough <= np.quantile(rough[known], FLAT)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,25 +22,29 @@ Array = NDArray[np.float32]
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
 TOLERATED_DB = 0.1
 """What a held-out pair may lose and is still called no worse: less than anybody sees."""
+MATCHING_STEPS = 10
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A pair with what a model makes of it, which had not seen it where ``unseen``; tensors [1, 1, H, W]."""
+    """A pair with what a model makes of it; tensors [1, 1, H, W].
+
+    Attributes:
+        sample: the middle of it.
+        scan: its luma.
+        drawn: detail.
+        starts: for each gate of contrast, the scan's luma with its contrast back, and how well known each place is.
+    """
 
     sample: Sample
-    start: Tensor
+    scan: Tensor
     drawn: Tensor
-    known: Tensor | None
-    radius: int
+    starts: Sequence[tuple[Tensor, Tensor | None]]
 
-    def restored(self, share: float) -> Tensor:
+    def restored(self, share: float, gate: int = 0) -> Tensor:
         """Seen luma without grain."""
-        return self.start + taken(Torch(), self.drawn, self.known, share)
-
-    @property
-    def scan(self) -> Tensor:
-        return torch.from_numpy(self.sample.scan[self.radius])[None, None]
+        start, known = self.starts[gate]
+        return start + taken(Torch(), self.drawn, known, share)
 
 
 @dataclass(frozen=True)
@@ -49,15 +53,17 @@ class Verdict:
 
     Attributes:
         share: of the detail, where a place is not known.
-        grain: for that share.
+        gate: which of the contrast's gates.
         gains_db: of each held-out pair over the scan; empty where none was held out.
         keeps_scan: whether nothing was found that is no worse than the scan.
+        matched: how far grain is matched, 0-1, where that was asked for.
     """
 
-    share: float
-    grain: Grain | None
+    share: float = 1.0
+    gate: int = 0
     gains_db: tuple[float, ...] = ()
     keeps_scan: bool = False
+    matched: float = 1.0
 
 
 def look_at(sample: Sample, model: GaugeModel) -> Seen:
@@ -65,42 +71,74 @@ def look_at(sample: Sample, model: GaugeModel) -> Seen:
     part = sample.middle()
     with torch.no_grad():
         lumas = [torch.from_numpy(plane)[None, None] for plane in part.scan]
-        start, known = with_contrast(Torch(), lumas[model.radius], model)
-        return Seen(part, start, detail(Torch(), lumas, model), known, model.radius)
+        scan = lumas[model.radius]
+        contrasts = [None] if model.contrast is None else model.contrast.alternatives()
+        starts = [with_contrast(Torch(), scan, model.with_(contrast=contrast)) for contrast in contrasts]
+        return Seen(part, scan, detail(Torch(), lumas, model), starts)
 
 
 def judge(kind: str, held_out: Sequence[Seen]) -> Verdict:
-    """The share of detail that pays most on pairs that were not seen, with the grain that goes with it.
+    """The share of detail that pays most on pairs that were not seen, and the widest gate that they allow.
 
-    Each pair counts by its gain in decibels. A share with which a pair comes out worse than its scan, or all of them
-    on average, is refused; if all are, the scan is kept.
+    Each pair counts by its gain in decibels. What makes a pair worse than its scan, or all of them on average, is
+    refused; if everything is, the scan is kept. Grain that is matched is a look, and costs decibels as all noise does:
+    it plays no part in the choice, and is then taken as far as no pair comes out worse than its scan.
 
     Args:
         kind: of grain: "keep", "match" or "none".
-        held_out: pairs with what models make of them that had not seen them.
+        held_out: pairs with what models make of them that had not seen them; where there are none, all is taken.
     """
+    if not held_out:
+        return Verdict()
     best: Verdict | None = None
-    for share in SHARES:
-        grain = grain_of(kind, held_out, share)
-        gains = tuple(_gain_db(one, share, grain) for one in held_out)
-        refused = min(gains) < -TOLERATED_DB or np.mean(gains) < 0
-        if not refused and (best is None or np.mean(gains) > np.mean(best.gains_db)):
-            best = Verdict(share, grain, gains)
-    return best or Verdict(0.0, None, (0.0,) * len(held_out), keeps_scan=True)
+    for gate in range(min(len(one.starts) for one in held_out)):
+        for share in SHARES:
+            grain = grain_of(kind, held_out, Verdict(share, gate)) if kind == "keep" else None
+            gains = tuple(_gain_db(one, share, gate, grain) for one in held_out)
+            if not _refused(gains) and (best is None or np.mean(gains) > np.mean(best.gains_db)):
+                best = Verdict(share, gate, gains, matched=0.0 if kind == "match" else 1.0)
+        if best is not None:
+            break
+    if best is None:
+        return Verdict(0.0, 0, (0.0,) * len(held_out), keeps_scan=True)
+    return _matched(best, held_out) if kind == "match" else best
 
 
-def grain_of(kind: str, pairs: Sequence[Seen], share: float) -> Grain | None:
-    """The grain that goes with a share of the detail."""
+def _matched(verdict: Verdict, held_out: Sequence[Seen]) -> Verdict:
+    """With grain matched as far as no pair comes out worse."""
+    whole = grain_of("match", held_out, Verdict(verdict.share, verdict.gate))
+    if whole is None:
+        return verdict
+    for step in reversed(range(1, MATCHING_STEPS + 1)):
+        part = step / MATCHING_STEPS
+        gains = tuple(_gain_db(one, verdict.share, verdict.gate, whole.scaled(part)) for one in held_out)
+        if not _refused(gains):
+            return replace(verdict, gains_db=gains, matched=part)
+    return verdict
+
+
+def _refused(gains: Sequence[float]) -> bool:
+    return min(gains) < -TOLERATED_DB or float(np.mean(gains)) < 0
+
+
+def grain_of(kind: str, pairs: Sequence[Seen], verdict: Verdict) -> Grain | None:
+    """The grain that goes with a verdict, measured on ``pairs``."""
     looks = [
-        gauge_grain.Look(_plane(one.restored(share)), _plane(one.scan), one.sample.weight, one.sample.untouched)
+        gauge_grain.Look(
+            _plane(one.restored(verdict.share, verdict.gate)),
+            _plane(one.scan),
+            one.sample.weight,
+            one.sample.untouched,
+        )
         for one in pairs
     ]
-    return gauge_grain.fit(kind, looks)
+    grain = gauge_grain.fit(kind, looks)
+    return grain if grain is None or kind != "match" else grain.scaled(verdict.matched)
 
 
-def _gain_db(one: Seen, share: float, grain: Grain | None) -> float:
+def _gain_db(one: Seen, share: float, gate: int, grain: Grain | None) -> float:
     with torch.no_grad():
-        restored = one.restored(share)
+        restored = one.restored(share, gate)
         if grain is not None:
             restored = with_grain(Torch(), restored, one.scan, grain)
     before, after = (_error(_plane(picture), one.sample) for picture in (one.scan, restored))

@@ -54,8 +54,13 @@ def moved_to(answer: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
 
 def _mean(picture: Tensor, side: int) -> Tensor:
-    side = min(side, *(length - 1 + length % 2 for length in picture.shape[2:]))
-    return F.avg_pool2d(picture, side, 1, side // 2, count_include_pad=False)
+    """Over a square around each pixel, as far as the picture reaches; rows first, for a square costs its area."""
+    for axis in (2, 3):
+        length = picture.shape[axis]
+        size = min(side, length - 1 + length % 2)
+        shape, half = ((size, 1), (size // 2, 0)) if axis == 2 else ((1, size), (0, size // 2))
+        picture = F.avg_pool2d(picture, shape, 1, half, count_include_pad=False)
+    return picture
 
 
 def _unit(places: Tensor, length: int) -> Tensor:

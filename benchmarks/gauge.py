@@ -1,0 +1,266 @@
+"""How much of a better gauge's detail comes back: the `detail` recipe, trained by the program as its users run it.
+
+`crops`: a folder with ``scan.NNNN.png``, ``reference.NNNN.png`` and perhaps ``copycat.NNNN.png``, three crops or more;
+trained on all but one by turns, or on all. `simulated`: a clip that a package ships is copied to 16 mm
+(:mod:`wetgate.simulate.gauge`); a few frames are pairs, others are judged, against the scan and against an unsharp mask
+of bicubic cubes' reach, tuned on the same pairs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from benchmarks.product import run_verb, write_frame
+from wetgate.errors import WetgateError
+from wetgate.evaluation import Comparison, Measures, summarise
+from wetgate.images import Pixels, format_frames, open_source, read_image
+from wetgate.simulate.footage import demo_footage
+from wetgate.simulate.gauge import GaugeLoss, copy_of
+from wetgate.training.gauge_shift import moved_to
+
+INSET = 4
+LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
+CLIPS = {"bikes": "bikes.mp4", "carphone": "carphone_pristine.mp4", "bigbuckbunny": "bigbuckbunny.mp4"}
+SIGMAS = (0.7, 1.0, 1.5, 2.0, 3.0)
+RUN = 5
+"""Frames in a row that are judged, for flicker."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One picture of one method; decibels of luma."""
+
+    name: str
+    method: str
+    psnr: float
+    aligned: float
+    measures: Measures
+    chroma: float
+
+    def line(self) -> dict[str, object]:
+        return {
+            "picture": self.name,
+            "method": self.method,
+            "psnr": round(self.psnr, 2),
+            "locally aligned": round(self.aligned, 2),
+            "fine": round(self.measures.fine_gain or 0, 3),
+            "middle": round(self.measures.middle_gain or 0, 3),
+            "HF gain": round(self.measures.hf_gain or 0, 3),
+            "flicker": None if self.measures.flicker is None else round(self.measures.flicker, 3),
+            "chroma, 8-bit steps": self.chroma,
+        }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _parse(argv)
+    torch.set_num_threads(1)
+    try:
+        rows = crops(arguments) if arguments.what == "crops" else simulated(arguments)
+    except WetgateError as error:
+        print(f"gauge: {error}", file=sys.stderr)
+        return 1
+    print(as_table(rows))
+    return 0
+
+
+def crops(arguments: argparse.Namespace) -> list[Row]:
+    """Of every crop: the scan, CopyCat's answer where there is one, and Wetgate's."""
+    folder = arguments.folder
+    frames = sorted(int(path.suffixes[0][1:]) for path in folder.glob("scan.[0-9]*.png"))
+    pictures = {
+        kind: {frame: _grey(folder / f"{kind}.{frame:04d}.png") for frame in frames}
+        for kind in ("scan", "reference", "copycat")
+        if kind != "copycat" or (folder / f"copycat.{frames[0]:04d}.png").exists()
+    }
+    rows = []
+    jobs = [(frames, frames)] if arguments.trained_on_all else [([f for f in frames if f != t], [t]) for t in frames]
+    if arguments.test:
+        jobs = [job for job in jobs if job[1] == [arguments.test]]
+    for learnt, tested in jobs:
+        pairs = {frame: (pictures["scan"][frame], pictures["reference"][frame]) for frame in learnt}
+        answers = train_and_apply(pairs, pictures["scan"], tested, arguments)
+        for frame in tested:
+            candidates = {kind: pictures[kind][frame] for kind in ("scan", "copycat") if kind in pictures}
+            for method, picture in {**candidates, "wetgate": answers[frame]}.items():
+                name = f"{'trained on' if frame in learnt else 'unseen'} {frame}"
+                rows.append(_row(name, method, picture, pictures["reference"][frame], pictures["scan"][frame]))
+                _tell(rows[-1], arguments.json)
+    return rows
+
+
+def simulated(arguments: argparse.Namespace) -> list[Row]:
+    """Of runs of held-out frames: the scan, the tuned unsharp mask, and Wetgate."""
+    path = demo_footage().with_name(CLIPS[arguments.clip])
+    truths, scans = {}, {}
+    with open_source(path) as source:
+        for number in list(source.frames)[: arguments.frames]:
+            truths[number] = np.clip(source.read(number).pixels, 0, 1)
+            scans[number] = copy_of(truths[number], GaugeLoss(), arguments.seed, number)
+    numbers = sorted(truths)
+    paired = [numbers[int((i + 0.5) * len(numbers) / arguments.pairs)] for i in range(arguments.pairs)]
+    starts = [numbers[int((i + 0.15) * len(numbers) / arguments.pairs)] for i in range(arguments.pairs)]
+    runs = [[n for n in range(start, start + RUN) if n in truths and n not in paired] for start in starts]
+    pairs = {number: (scans[number], truths[number]) for number in paired}
+    wanted = [number for one in runs for number in one]
+    answers = train_and_apply(pairs, scans, wanted, arguments)
+    sigma, amount = tuned(pairs)
+    rows = []
+    for run in runs:
+        before: dict[str, Pixels] = {}
+        for number in run:
+            for method, picture in {
+                "scan": scans[number],
+                "unsharp": sharpened(scans[number], sigma, amount),
+                "wetgate": answers[number],
+            }.items():
+                row = _row(str(number), method, picture, truths[number], scans[number], before.get(method))
+                before[method] = Comparison(picture, truths[number], inset=INSET).low_passed_error
+                rows.append(row)
+    for row in means(rows):
+        _tell(row, arguments.json)
+    return rows
+
+
+def train_and_apply(
+    pairs: Mapping[int, tuple[Pixels, Pixels]],
+    scans: Mapping[int, Pixels],
+    wanted: Sequence[int],
+    arguments: argparse.Namespace,
+) -> dict[int, Pixels]:
+    """`wetgate new`, `add`, `train` and `apply` with the recipe detail."""
+    with tempfile.TemporaryDirectory(prefix="wetgate-benchmark-") as temporary:
+        folder = Path(temporary)
+        scan, reference, restored = (str(folder / name / f"{name}.####.exr") for name in ("scan", "reference", "new"))
+        for number, pixels in scans.items():
+            write_frame(scan, number, pixels)
+        for number, pair in pairs.items():
+            write_frame(reference, number, pair[1])
+        reel = str(folder / "reel.wetgate")
+        words = ["--grain", arguments.grain, "--seed", str(arguments.seed)]
+        if arguments.radius is not None:
+            words += ["--radius", str(arguments.radius)]
+        run_verb("new", reel, "--recipe", "detail", "--encoding", "display")
+        run_verb("add", reel, "--scan", scan, "--reference", reference, "--frames", format_frames(sorted(pairs)))
+        begun = time.monotonic()
+        run_verb("train", reel, "--time", f"{arguments.seconds:g}s", *words)
+        print(f"trained for {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
+        run_verb("apply", reel, scan, restored, "--frames", format_frames(sorted(wanted)))
+        with open_source(restored) as source:
+            return {number: source.read(number).pixels for number in wanted}
+
+
+def tuned(pairs: Mapping[int, tuple[Pixels, Pixels]]) -> tuple[float, float]:
+    """Sigma and amount of the unsharp mask of luma that is best on the pairs, by squared error."""
+    best = (np.inf, 0.0, 0.0)
+    for sigma in SIGMAS:
+        masks, missing = [], []
+        for scan, reference in pairs.values():
+            luma = scan @ LUMA
+            masks.append((luma - cv2.GaussianBlur(luma, (0, 0), sigma)).ravel())
+            missing.append(((reference - scan) @ LUMA).ravel())
+        mask, lack = np.concatenate(masks), np.concatenate(missing)
+        amount = float(mask @ lack / (mask @ mask))
+        best = min(best, (float(((lack - amount * mask) ** 2).mean()), sigma, amount))
+    return best[1], best[2]
+
+
+def sharpened(scan: Pixels, sigma: float, amount: float) -> Pixels:
+    luma = scan @ LUMA
+    return scan + (amount * (luma - cv2.GaussianBlur(luma, (0, 0), sigma)))[..., None]
+
+
+def means(rows: Sequence[Row]) -> list[Row]:
+    """A row for each method: means over all pictures."""
+    found = []
+    for method in dict.fromkeys(row.method for row in rows):
+        own = [row for row in rows if row.method == method]
+        found.append(
+            Row(
+                f"mean of {len(own)}",
+                method,
+                float(np.mean([row.psnr for row in own])),
+                float(np.mean([row.aligned for row in own])),
+                summarise([row.measures for row in own]),
+                max(row.chroma for row in own),
+            )
+        )
+    return found
+
+
+def as_table(rows: Sequence[Row]) -> str:
+    every = [row.line() for row in [*rows, *means(rows)]]
+    lines = [" | ".join(every[0])] + [" | ".join("-" if v is None else str(v) for v in line.values()) for line in every]
+    return "\n".join(lines)
+
+
+def _row(name: str, method: str, picture: Pixels, truth: Pixels, scan: Pixels, before: Pixels | None = None) -> Row:
+    lumas = [one @ LUMA for one in (picture, truth)]
+    tensors = [torch.from_numpy(np.ascontiguousarray(one))[None, None] for one in lumas]
+    moved = moved_to(tensors[0], tensors[1], torch.ones_like(tensors[0]))[0, 0].numpy()
+    coded = [np.round(np.clip(one, 0, 1) * 255) for one in (picture, scan)]
+    differences = [one[..., [0, 2]] - one[..., [1]] for one in coded]
+    return Row(
+        name,
+        method,
+        _psnr(lumas[0], lumas[1]),
+        _psnr(lumas[0], moved),
+        Comparison(picture, truth, inset=INSET).measures(before),
+        float(np.abs(differences[0] - differences[1]).max()),
+    )
+
+
+def _psnr(first: Pixels, second: Pixels) -> float:
+    inside = np.s_[INSET:-INSET, INSET:-INSET]
+    error = float(np.square(first[inside].astype(np.float64) - second[inside]).mean())
+    return float(10 * np.log10(1 / max(error, 1e-12)))
+
+
+def _grey(path: Path) -> Pixels:
+    """A picture with three channels, whatever the file has."""
+    pixels = read_image(path).pixels
+    return np.ascontiguousarray(
+        np.broadcast_to(pixels[..., :1] if pixels.shape[2] < 3 else pixels, (*pixels.shape[:2], 3))
+    )
+
+
+def _tell(row: Row, path: Path | None) -> None:
+    print(json.dumps(row.line()), file=sys.stderr, flush=True)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "a", encoding="utf-8") as stream:
+            stream.write(json.dumps(row.line()) + "\n")
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gauge", description=__doc__.partition("\n")[0])
+    verbs = parser.add_subparsers(dest="what", required=True)
+    own = verbs.add_parser("crops", help="crops of a film, from two elements")
+    own.add_argument("folder", type=Path)
+    own.add_argument("--trained-on-all", action="store_true", help="train on all crops, measure on the same ones")
+    own.add_argument("--test", type=int, metavar="N", help="hold out this crop only (default: each in turn)")
+    clip = verbs.add_parser("simulated", help="a clip copied to 16 mm")
+    clip.add_argument("--clip", choices=CLIPS, default="bikes")
+    clip.add_argument("--frames", type=int, default=40, help="of the clip (default: the first 40)")
+    clip.add_argument("--pairs", type=int, default=3)
+    for one in (own, clip):
+        one.add_argument("--seconds", type=float, default=300.0, help="that training may take (default: 300)")
+        one.add_argument("--grain", choices=("keep", "match", "none"), default="match")
+        one.add_argument("--radius", type=int, choices=(0, 1), help="frames before and after (default: as the recipe)")
+        one.add_argument("--seed", type=int, default=0)
+        one.add_argument("--json", type=Path, metavar="FILE", help="where rows are added, one a line")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
