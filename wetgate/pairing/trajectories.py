@@ -9,6 +9,7 @@ CVPR 2011). How near is told by the movement's own quick part: where nothing tre
 from __future__ import annotations
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -21,13 +22,16 @@ LEAST_TUBE = 0.1
 _SPEED, _BEND, _JERK = 1.0, 5.0, 3.0
 _SURE = 1.5
 """How many times its own noise a movement must tremble to be touched."""
-_PAN = 0.05
-"""A speed, in tubes a frame, beyond which more of it costs little more: a camera that pans pans."""
+_MUCH = 0.02
+"""In tubes a frame: more speed, bend or jerk than this costs little more, for a camera that pans pans."""
 _PULL = 0.2
 """How much, against these, a place within the tube counts."""
-_WALL, _MOST_FORCE = 20.0, 8.0
-"""How steeply it counts beyond, and the most that one frame can: single frames may jump."""
-_ROUNDS = 60
+_WALL, _MOST_FORCE = 30.0, 30.0
+"""How steeply it counts beyond, and the most that one frame can."""
+_AROUND, _JUMP = 3, 8.0
+"""A frame that is so many deviations off the median of so many to either side has jumped, and says nothing."""
+_ROUNDS, _CONVEX = 60, 25
+"""Of these rounds, so many look for the one best path where much bend costs much, from which the others begin."""
 _REACH = 8
 _QUIETEST, _OF_NORMAL = 0.25, 0.3186
 """A share of the frames, and below how many standard deviations of a normal distribution they lie."""
@@ -50,7 +54,9 @@ def camera_path(path: Floats, noise: float, most: float) -> Floats:
     tube = min(TUBE * float(np.sqrt(max(quick**2 - noise**2, 0.0))), most)
     if tube < LEAST_TUBE or quick < _SURE * noise:
         return path.copy()
-    return plainest(filled / tube, known) * tube
+    around = sliding_window_view(np.pad(filled, _AROUND, mode="edge"), 2 * _AROUND + 1)
+    jumps = np.abs(filled - np.median(around, axis=1)) > _JUMP * quick
+    return plainest(filled / tube, known & ~jumps) * tube
 
 
 def quick_part(path: Floats) -> float:
@@ -88,8 +94,8 @@ def plainest(path: Floats, known: NDArray[np.bool_]) -> Floats:
         for weight, stencil in stencils:
             change = np.convolve(found, stencil[::-1], "valid")
             stiff = weight / np.sqrt(change**2 + least**2)
-            if len(stencil) == 2:
-                stiff /= 1 + np.abs(change) / _PAN
+            if len(stencil) == 2 or step >= _CONVEX:
+                stiff /= 1 + np.abs(change) / _MUCH
             for offset in range(len(stencil)):
                 products = stencil[: len(stencil) - offset] * stencil[offset:]
                 for start, product in enumerate(products):

@@ -2,8 +2,9 @@
 
 Weave moves everything in the picture alike, quickly and about a place of rest; a camera moves smoothly or not at all.
 
-1. Small pictures of local contrast, blind to exposure. Each frame is laid over an earlier one of its shot, the same one
-   until the picture has moved on too far, so that errors do not add up; over the frame before where that fails.
+1. Small pictures of local contrast, blind to exposure. Each frame is laid over an earlier one of its shot, so that
+   errors do not add up, and over the one before. Where the two do not agree, since the picture has moved on or
+   something large moves in it, the better one counts; if that is the one before, it is the earlier one from then on.
 2. Dense flow at a small size, then the shifts of blocks, each explained by one shift, turn and size by least
    squares with redescending weights: what moves by itself, dust and damage have no say. Parts of the picture that
    disagree make it uncertain; a frame that is too uncertain is left alone.
@@ -39,7 +40,7 @@ Array = NDArray[np.float32]
 Floats = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
-SIDE = 1024
+SIDE = 768
 """Pictures are laid over one another at this size of their longer side."""
 LEAST_SIDE = 48
 """Of both sides of the scan: there is too little to see in smaller pictures."""
@@ -65,6 +66,7 @@ _READERS = 3
 _GRAIN, _SURROUND, _FAINT = 1.0, 8.0, 0.003
 """Deviations of the blurs that contrast is taken between, in pixels, and a density that is hardly seen."""
 _FURTHEST_SIZE = 0.1
+_SAME_PLACE = 0.1
 _MOST_MISSED = 3
 """So many frames in a row of which nothing can be told are skipped; after them a new path begins."""
 _LEAST_FOR_FLOW = 24
@@ -242,14 +244,15 @@ class _Tracker:
         if self._anchor is None or self._before is None:
             return None
         guess = self._before.place + self._pace
-        for known in dict.fromkeys((self._anchor, self._before)):
-            link = None
-            if known is self._before or _is_near(guess - known.place, look):
-                link = link_between(known.look, look, guess - known.place)
-            if link is not None and link.holds:
-                self._anchor = known
-                return _Known(look, known.place + link.place, np.hypot(known.doubt, link.doubt))
-        return None
+        near = _laid_over(self._before, look, guess)
+        if self._anchor is self._before:
+            return near
+        far = _laid_over(self._anchor, look, guess) if _is_near(guess - self._anchor.place, look) else None
+        if far is not None and (near is None or _agree(far, near) or far.score > near.score):
+            return far
+        if near is not None:
+            self._anchor = self._before
+        return near
 
     def shot(self, px: float, size: tuple[int, int]) -> Shot:
         """What came out, in pixels of the scan (``px`` to one as measured), with the camera's path."""
@@ -270,6 +273,21 @@ class _Known:
     look: Look
     place: Floats
     doubt: Floats
+    score: float = 1.0
+
+
+def _laid_over(known: _Known, look: Look, guess: Floats) -> _Known | None:
+    link = link_between(known.look, look, guess - known.place)
+    if link is None or not link.holds:
+        return None
+    score = link.support * link.likeness
+    return _Known(look, known.place + link.place, np.hypot(known.doubt, link.doubt), score)
+
+
+def _agree(one: _Known, other: _Known) -> bool:
+    """Whether two ways to the same frame come to the same place."""
+    apart = float(np.hypot(*(one.place - other.place)[:2]))
+    return apart <= _SAME_PLACE + 4 * float(np.hypot(*np.hypot(one.doubt, other.doubt)[:2]))
 
 
 def _is_near(place: Floats, look: Look) -> bool:
