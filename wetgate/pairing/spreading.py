@@ -64,14 +64,16 @@ def spread(
     links = _links(small_guide)
     leak = 1 / max(_REACH * max(size), 2.0) ** 2
     hold = _HOLD * weight
-    towards = np.dstack([_HOLD * painted[..., :3], hold])
+    towards = np.dstack([_HOLD * painted[..., :3], hold * weight, hold])
     solved = _solve(hold + leak, links, towards)
-    share = np.clip(solved[..., 3:], 0, 1).astype(np.float32)
+    share = np.clip(solved[..., 4:], 0, 1).astype(np.float32)
+    sure = np.clip(solved[..., 3:4], 0, 1).astype(np.float32)
     correction = _within(solved[..., :3] / np.maximum(share, _LEAST_SHARE), painted[..., :3], weight)
-    grown = _enlarged(np.dstack([correction, share]), small_guide, guide)
-    share = np.clip(np.maximum(grown[..., 3], amount), 0, 1)
-    trust = share + (1 - share) * belief
-    counted = np.divide(share, trust, out=np.zeros_like(share), where=trust > 0)
+    grown = _enlarged(np.dstack([correction, sure, share]), small_guide, guide)
+    sure, share = (np.clip(np.maximum(grown[..., plane], amount), 0, 1) for plane in (3, 4))
+    sure = np.minimum(sure, share)
+    trust = sure + (1 - share) * belief
+    counted = np.divide(sure, trust, out=np.zeros_like(sure), where=trust > 0)
     otherwise = before if start is None else density_of(prior, "display")
     answer = otherwise + counted[..., None] * (before + grown[..., :3] - otherwise)
     kept = amount[..., None]

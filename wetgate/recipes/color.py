@@ -49,6 +49,8 @@ USUAL_SHARE, USUAL_PAIRS = 0.9, 6
 """The share of a trained context network before any evidence, and how many pairs' evidence weighs as much."""
 HALF_TRAINED = 100
 """Steps after which a network deserves half of its share."""
+SHADES_RATE, SHADES_HALF_TRAINED = 4e-3, 25
+"""The same of black-and-white scans, where the network starts from no colour at all: measured in docs/exemplar.md."""
 SIMILAR = 1.02
 """A larger network may be this much worse on held-out pairs and is still taken, for what it keeps of the pairs."""
 
@@ -97,12 +99,17 @@ class Training:
         work: of the run.
         inferred: the references were made and show what somebody believes (the `exemplar` recipe): the record says so,
             and no colour leaves the hues and saturations of what was most trusted in them.
+        shades: the scans are black and white. What colour a shade has only its surroundings tell: the context network
+            is believed alone, and no time is spent on judging it.
         limitations: more sentences for the record.
     """
 
-    def __init__(self, work: Work, *, inferred: bool = False, limitations: Sequence[str] = ()) -> None:
+    def __init__(
+        self, work: Work, *, inferred: bool = False, shades: bool = False, limitations: Sequence[str] = ()
+    ) -> None:
         self.work = work
-        self.inferred, self.limitations = inferred, limitations
+        self.inferred, self.shades, self.limitations = inferred, shades, limitations
+        self.parts = 0
         self.restoration, self.run, self.options = work.restoration, work.run, work.options
         self.samples: list[Sample] = []
         self.progress = Progress()
@@ -204,8 +211,9 @@ class Training:
         self.work.tell(message="solving for the colours of the pairs")
         count = len(self.samples)
         parts = [list(range(part, count, min(count, MOST_PARTS))) for part in range(min(count, MOST_PARTS))]
-        if count == 1:
+        if count == 1 or self.shades:
             parts = []
+        self.parts = len(parts)
         model = closed_form.with_kernels(model, self.samples, self.options.seed)
         judged = [self._without(part) for part in parts]
         share = self._kernel_share(judged)
@@ -217,7 +225,7 @@ class Training:
         self.work.budget.reserve = reserve
         self._resume()
         if not self.progress.planned:
-            widths = self.work.budget.widths()
+            widths = self.work.budget.widths()[: 1 if self.shades else None]
             self.progress.planned = [self.work.budget.of_judging(len(widths) * len(parts))] * (len(widths) * len(parts))
             self.progress.networks["widths"] = list(widths)
         widths = self.progress.networks["widths"]
@@ -285,6 +293,8 @@ class Training:
         which says nothing. So evidence counts from the third pair on, against ``USUAL_PAIRS`` pairs that say what a
         network of so many steps usually deserves.
         """
+        if self.shades:
+            return model.with_(context=weights, context_share=steps / (steps + SHADES_HALF_TRAINED))
         share = USUAL_SHARE * steps / (steps + HALF_TRAINED)
         errors = self.progress.errors.get(f"context {self.width}")
         if errors is not None:
@@ -293,7 +303,7 @@ class Training:
         return model.with_(context=weights, context_share=share)
 
     def _job(self, index: int, model: ColorModel, part: Sequence[int], width: int) -> ContextTask:
-        from wetgate.training.context_task import ContextTask
+        from wetgate.training.context_task import RATE, ContextTask
 
         inside = [i for i in range(len(self.samples)) if i not in part]
         held_out = [self.samples[i] for i in part] or self.held_out
@@ -307,6 +317,7 @@ class Training:
             width=width,
             seed=self.options.seed,
             device=self.device,
+            rate=SHADES_RATE if self.shades else RATE,
         )
 
     def _run_job(self, job: ContextTask, message: str) -> State:
@@ -327,9 +338,7 @@ class Training:
         )
 
     def _judging(self, job: int) -> bool:
-        return (
-            job < len(self.progress.networks["widths"]) * min(len(self.samples), MOST_PARTS) and len(self.samples) > 1
-        )
+        return job < len(self.progress.networks["widths"]) * self.parts
 
     def _next_job(self) -> None:
         self.progress.job += 1

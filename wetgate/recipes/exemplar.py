@@ -83,7 +83,8 @@ def _steps(work: Work) -> dict[str, Any]:
         raise WetgateError(f"Every frame of {restoration.folder} was rejected: add others.")
     kinds = {str(pair.where_from.get("constructed", {}).get("kind", "paint")) for pair, _ in pairs}
     words = [words for kind, words in _WORDS.items() if kind in kinds]
-    result = Training(work, inferred=True, limitations=[INFERRED.format(" and ".join(words))]).learn(pairs)
+    limitations = [INFERRED.format(" and ".join(words))]
+    result = Training(work, inferred=True, shades=is_monochrome(restoration), limitations=limitations).learn(pairs)
     return {"summary": _summary(result, words, work.elapsed()), **result}
 
 
