@@ -125,6 +125,13 @@ def test_the_run_holds_a_model_a_report_a_record_and_a_preview(train):
     assert told["steadied"]["frames"] == 0
 
 
+def test_other_programs_are_given_nothing_that_does_nothing(wetgate, train):
+    _, run = train()
+    code, _, err = wetgate("export", run.model, "--cube")
+    assert code == 1 and "does nothing by itself" in err
+    assert not run.model.with_suffix(".cube").exists()
+
+
 def test_what_somebody_looks_at_is_shown_at_rest(scan, tmp_path):
     restoration = create_restoration(tmp_path / "own.wetgate", "steady")
     restoration.add_footage(str(scan), "1-16")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wetgate.errors import WetgateError
+from wetgate.inference.curves import STEADY
 from wetgate.onnx_model import read_card
 
 HELP = "Write a model as TorchScript, or as a colour table where it is nothing but a colour transform."
@@ -33,6 +34,11 @@ def run(arguments: Namespace) -> dict[str, Any]:
         raise WetgateError("--size belongs to --cube; TorchScript has no size.")
     model = Path(arguments.model)
     card = read_card(model)
+    if card.recipe == STEADY:
+        raise WetgateError(
+            f"{model} is of the recipe steady and does nothing by itself: what steadies the scan lies beside it, and only "
+            "`wetgate apply` and the node carry it out."
+        )
     output = Path(arguments.output or model.with_suffix(".cube" if arguments.cube else ".pt"))
     if output.exists() and output.samefile(model):
         raise WetgateError(f"{output} is the model itself: choose another --output.")
