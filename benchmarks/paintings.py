@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for links in ((), linked):
             drawn = tuple(Link(here, there, 1) for here, there in links)
             pictures = Exemplars([Exemplar(picture, "astronaut.png", links=drawn)], lambda frame, scan=scan: scan)
-            made = pictures.construct(scan, prior, 1)
+            made = pictures.construct(scan, prior)
             shown.append(made.reference)
             confidence = np.repeat(made.confidence[..., None], 3, axis=2)
             print(f", {len(links)} links {_error(made.reference, truth):.1f} ({made.notes[0]})", end="")

@@ -51,8 +51,8 @@ def test_a_linked_place_gets_the_palette_of_its_counterpart_in_other_frames_too(
     links = (Link((8, 8, 60, 80), (10, 10, 120, 70), 1), Link((92, 8, 60, 80), (190, 10, 120, 70), 1))
     frames = {1: two_textures(), 2: two_textures(seed=5)}
     pictures = Exemplars([Exemplar(picture, "two.png", links=links)], frames.__getitem__)
-    for number, frame in frames.items():
-        made = pictures.construct(frame, None, number)
+    for frame in frames.values():
+        made = pictures.construct(frame)
         left, right = made.reference[10:-10, 10:70], made.reference[10:-10, 90:150]
         assert abs(hue(left) - hue(shaded(RED))) < 15
         assert abs(hue(right) - hue(shaded(BLUE))) < 15
@@ -64,7 +64,7 @@ def test_lightness_is_that_of_what_was_known_before():
     scan = two_textures()
     warm = np.clip(scan * np.array([1.1, 1.0, 0.8], np.float32), 0, 1)
     for prior in (None, warm):
-        made = Exemplars([Exemplar(shaded(GREEN), "green.png")], lambda frame: scan).construct(scan, prior, 1)
+        made = Exemplars([Exemplar(shaded(GREEN), "green.png")], lambda frame: scan).construct(scan, prior)
         wanted = lab_of(scan if prior is None else prior)[..., 0]
         assert np.abs(lab_of(made.reference)[..., 0] - wanted).max() < 0.5
 
@@ -73,7 +73,7 @@ def test_hues_and_saturations_stay_within_what_the_pictures_hold():
     scan = two_textures()
     picture = Exemplar(shaded(BLUE), "blue.png", links=(Link((8, 8, 60, 80), (10, 10, 120, 70), 1),))
     pictures = Exemplars([picture], lambda frame: scan)
-    lab = lab_of(pictures.construct(scan, None, 1).reference)
+    lab = lab_of(pictures.construct(scan).reference)
     assert (chroma(lab) <= pictures.support.most(lab) + 0.5).all()
     strong = lab[chroma(lab) > 12]
     angles = np.degrees(np.arctan2(strong[:, 2], strong[:, 1]))
@@ -95,7 +95,7 @@ def test_heavier_pictures_count_more():
 
     def warmth(weights):
         pictures = [Exemplar(p, f"{i}.png", weight=w) for i, (p, w) in enumerate(zip(flat, weights, strict=True))]
-        return lab_of(Exemplars(pictures, lambda frame: scan).construct(scan, None, 1).reference)[..., 2].mean()
+        return lab_of(Exemplars(pictures, lambda frame: scan).construct(scan).reference)[..., 2].mean()
 
     assert warmth((9, 1)) > warmth((1, 1)) > warmth((1, 9))
 
@@ -103,7 +103,7 @@ def test_heavier_pictures_count_more():
 def test_what_is_like_nothing_in_the_pictures_is_not_believed():
     scan = two_textures()
     cloud = two_textures(seed=7)[:, WIDTH // 2 :] * np.array(GREEN, np.float32) / 0.6
-    made = Exemplars([Exemplar(cloud, "cloud.png")], lambda frame: scan).construct(scan, None, 1)
+    made = Exemplars([Exemplar(cloud, "cloud.png")], lambda frame: scan).construct(scan)
     stripes, clouds = made.confidence[10:-10, 10:70].mean(), made.confidence[10:-10, 90:150].mean()
     assert clouds > 2 * stripes
     assert "looks like nothing" in made.notes[0]
@@ -112,7 +112,7 @@ def test_what_is_like_nothing_in_the_pictures_is_not_believed():
 @pytest.mark.parametrize("shape", [(1, 1), (5, 300), (97, 33)])
 def test_frames_of_any_size_are_taken(shape):
     scan = np.random.default_rng(1).uniform(0, 1, (*shape, 3)).astype(np.float32)
-    made = Exemplars([Exemplar(shaded(RED), "red.png")], lambda frame: scan).construct(scan, None, 1)
+    made = Exemplars([Exemplar(shaded(RED), "red.png")], lambda frame: scan).construct(scan)
     assert made.reference.shape == scan.shape and np.isfinite(made.reference).all()
     assert made.confidence.shape == shape
 
@@ -160,7 +160,7 @@ def test_a_picture_is_kept_with_its_rights_and_links(shot, tmp_path):
     )
     assert picture.links == (link,)
     np.testing.assert_allclose(picture.pixels, shaded(RED), atol=1 / 255)
-    made = read(shot).construct(two_textures(), None, 1001)
+    made = read(shot).construct(two_textures())
     assert made.origins[0].rights == "public domain"
     assert abs(hue(made.reference[10:-10, 10:70]) - hue(shaded(RED))) < 15
     assert shot.sources[-1]["rights"] == "public domain"
@@ -202,7 +202,7 @@ def test_strokes_link_what_was_drawn_in_one_colour(shot, tmp_path, alpha):
     )
     add(shot, tmp_path / "two.png", rights="mine", strokes=[(here, there, 1001)])
     here.unlink()
-    made = read(shot).construct(two_textures(), None, 1001).reference
+    made = read(shot).construct(two_textures()).reference
     assert abs(hue(made[10:-10, 10:70]) - hue(shaded(RED))) < 15
     assert abs(hue(made[10:-10, 90:150]) - hue(shaded(BLUE))) < 15
 

@@ -105,14 +105,13 @@ class Exemplars:
         """The hues and saturations that the pictures hold."""
         return Support.of([picture.lab.reshape(-1, 3) for picture in self.pictures])
 
-    def construct(self, scan: Array, prior: Array | None, frame: int) -> Constructed:
+    def construct(self, scan: Array, prior: Array | None = None) -> Constructed:
         """A reference for a scan frame.
 
         Args:
             scan: display values [H, W, 3].
             prior: what is known of its colours without the pictures, display values of the same shape, such as an
                 unfaded frame; its lightness is the reference's. None: the scan.
-            frame: its number.
 
         Returns:
             Of the kind "paintings"; confidence up to ``LINKED`` in what looks like a linked region and up to ``ALIKE``
@@ -121,37 +120,18 @@ class Exemplars:
         Raises:
             WetgateError: a link lies outside its picture or its scan frame.
         """
-        lab = lab_of(np.clip(scan if prior is None else prior, 0, 1))
-        own = lab_of(np.clip(scan, 0, 1))
+        seen = lab_of(np.clip(scan, 0, 1))
+        lab = seen if prior is None else lab_of(np.clip(prior, 0, 1))
         coloured = float(np.hypot(lab[..., 1], lab[..., 2]).mean()) > _COLOURLESS
-        described = describe(lab)
-        shape = described.features.shape[:2]
-        others = [(p.described.flat, p.described.colour.reshape(-1, 2), p.weight) for p in self.pictures]
-        found = correspond(described.flat, others, with_colour=coloured)
-        guide = np.asarray(lab[..., 0] / 100, np.float32)
-        trust = found.likeness * found.agreement
-        shift = found.colour - described.colour.reshape(-1, 2)
-        moved = (shift * trust[:, None]).reshape(*shape, 2)
-        spread = _upsampled(np.dstack([moved, trust.reshape(shape)]), guide)
-        colour = lab[..., 1:] + spread[..., :2]
-        confidence = ALIKE * np.clip(spread[..., 2], 0, 1)
-
-        regions = self._regions()
-        if regions:
-            cells = describe(own).flat
-            like = np.stack([likeness(cells, region.samples, with_colour=coloured) for region in regions])
-            share = like**2 / (like**2 + _OUTSIDE**2)
-            share = share * like**_CONTEST / np.maximum((like**_CONTEST).sum(axis=0), 1e-12)
-            maps = np.clip(_upsampled(share.T.reshape(*shape, -1), guide), 0, 1)
-            maps /= np.maximum(maps.sum(axis=2, keepdims=True), 1)
-            rest = 1 - maps.sum(axis=2)
-            known = _from_scan_to_prior(own, lab)
-            colour, confidence = colour * rest[..., None], confidence * rest
-            for index, region in enumerate(regions):
-                belongs = maps[..., index]
-                seen = Palette.of(known(region.seen))
-                colour += belongs[..., None] * recoloured(lab, seen, region.wanted)
-                confidence += LINKED * belongs
+        colour, confidence = self._alike(lab, coloured)
+        if self._regions:
+            shares = _shares(self._regions, seen, lab, coloured)
+            rest = 1 - shares.sum(axis=2)
+            colour, confidence = colour * rest[..., None], confidence * rest + LINKED * (1 - rest)
+            known = _from_scan_to_prior(seen, lab)
+            for index, region in enumerate(self._regions):
+                linked = recoloured(lab, Palette.of(known(region.seen)), region.wanted)
+                colour += shares[..., index, None] * linked
         inferred = np.concatenate([lab[..., :1], colour], axis=-1).astype(np.float32)
         return Constructed(
             reference=display_of_lab(self.support.bounded(inferred, lab)),
@@ -161,6 +141,18 @@ class Exemplars:
             origins=tuple(Origin("exemplar", p.name, p.element, p.rights) for p in self.pictures),
         )
 
+    def _alike(self, lab: Array, coloured: bool) -> tuple[Array, Array]:
+        """a* and b* [H, W, 2] moved towards what looks alike in the pictures, and confidence [H, W]."""
+        described = describe(lab)
+        shape = described.features.shape[:2]
+        others = [(p.described.flat, p.described.colour.reshape(-1, 2), p.weight) for p in self.pictures]
+        found = correspond(described.flat, others, with_colour=coloured)
+        trust = (found.likeness * found.agreement).reshape(*shape, 1)
+        shift = trust * (found.colour.reshape(*shape, 2) - described.colour)
+        spread = _upsampled(np.dstack([shift, trust]), lab[..., 0])
+        return lab[..., 1:] + spread[..., :2], ALIKE * np.clip(spread[..., 2], 0, 1)
+
+    @cached_property
     def _regions(self) -> list[_Region]:
         regions = []
         for picture in self.pictures:
@@ -288,6 +280,17 @@ def _box(values: Any) -> Box:
     return x, y, width, height
 
 
+def _shares(regions: Sequence[_Region], scan: Array, prior: Array, coloured: bool) -> Array:
+    """[H, W, n] how far each pixel belongs to each region; together at most 1."""
+    described = describe(scan)
+    like = np.stack([likeness(described.flat, region.samples, with_colour=coloured) for region in regions], axis=1)
+    share = like**2 / (like**2 + _OUTSIDE**2)
+    share = share * like**_CONTEST / np.maximum((like**_CONTEST).sum(axis=1, keepdims=True), 1e-12)
+    grid = share.reshape(*described.features.shape[:2], -1)
+    shares = np.clip(_upsampled(grid, prior[..., 0]), 0, 1)
+    return np.asarray(shares / np.maximum(shares.sum(axis=2, keepdims=True), 1), np.float32)
+
+
 def _cells_in(described: Described, mask: Mask) -> Array:
     """Descriptions [n, f] of the cells that a mask [H, W] covers, at least of the one that it covers most."""
     rows, columns = described.features.shape[:2]
@@ -317,11 +320,12 @@ def _smaller(pixels: Array) -> Array:
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _upsampled(grid: Array, guide: Array) -> Array:
-    """A grid [rows, columns, n] at the guide's size [H, W], its steps laid on the guide's edges.
+def _upsampled(grid: Array, lightness: Array) -> Array:
+    """A grid [rows, columns, n] at the size [H, W] of a picture, its steps laid on edges of the lightness (0-100).
 
     Guided filter (He, Sun, Tang, PAMI 35(6), 2013).
     """
+    guide = np.asarray(lightness / 100, np.float32)
     height, width = guide.shape
     large = np.atleast_3d(cv2.resize(np.ascontiguousarray(grid, np.float32), (width, height)))
     side = 2 * max(2, round(1.5 * width / grid.shape[1])) + 1

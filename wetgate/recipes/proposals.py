@@ -23,7 +23,7 @@ from wetgate.images import Source, from_display, read_image, to_display, write_i
 from wetgate.pairing import exemplars, unfading
 from wetgate.pairing.constructed import Constructed, Origin
 from wetgate.pairing.painting import Paint, paint_of
-from wetgate.pairing.propagation import carry
+from wetgate.pairing.propagation import Carried, carry
 from wetgate.pairing.spreading import spread, with_luma_of
 from wetgate.pairing.thumbnails import draw_missing
 from wetgate.project import Pair, Restoration
@@ -160,7 +160,7 @@ def _base(restoration: Restoration, pairs: Sequence[Pair], monochrome: bool) -> 
     grey = _Grey()
     unfaded = grey if monochrome else _unfading(restoration, pairs)
     if paintings is not None:
-        return lambda scan, frame: paintings.construct(scan, unfaded(scan, frame).reference, frame)
+        return lambda scan, frame: paintings.construct(scan, unfaded(scan, frame).reference)
     samples = []
     for pair in pairs:
         paint = paint_in(pair, encoding)
@@ -288,20 +288,28 @@ def _carried_in(
         wanted = {frame for frame in between[apart // 2 :: apart] if frame not in settled} | (
             set(between) & set(open_pairs)
         )
-        found: dict[int, list[_Evidence]] = {}
+        found: dict[int, list[Carried]] = {}
         for start, way in ((before, between), (after, between[::-1])):
-            if start is None or not wanted:
-                continue
-            reference = to_display(read_image(painted[start].prepared).pixels, restoration.encoding)
-            path = painted[start].confidence
-            trust = np.ones(reference.shape[:2], np.float32) if path is None else read_image(path).pixels[..., 0]
-            for carried in carry(read, start, way[:FARTHEST]):
-                if carried.frame in wanted:
-                    belief = carried.belief * carried.bring(trust)
-                    found.setdefault(carried.frame, []).append(_Evidence(carried.bring(reference), belief))
-        for frame, evidence in sorted(found.items()):
+            if start is not None and wanted:
+                for carried in carry(read, start, way[:FARTHEST]):
+                    if carried.frame in wanted:
+                        found.setdefault(carried.frame, []).append(carried)
+        sides = {start: _made(painted[start], restoration.encoding) for start in (before, after) if start is not None}
+        for frame, ways in sorted(found.items()):
             pair = open_pairs.get(frame) or _unpainted(restoration, source, frame, region, sorted(painted))
-            yield pair, evidence
+            yield pair, [_brought(one, sides[one.painted]) for one in ways]
+
+
+def _made(pair: Pair, encoding: str) -> _Evidence:
+    """A painted frame's own reference, and how far it is believed."""
+    reference = to_display(read_image(pair.prepared).pixels, encoding)
+    path = pair.confidence
+    trust = np.ones(reference.shape[:2], np.float32) if path is None else read_image(path).pixels[..., 0]
+    return _Evidence(reference, trust)
+
+
+def _brought(carried: Carried, made: _Evidence) -> _Evidence:
+    return _Evidence(carried.bring(made.colours), carried.belief * carried.bring(made.belief))
 
 
 def _spans(frames: list[int], painted: list[int]) -> list[tuple[int | None, list[int], int | None]]:
