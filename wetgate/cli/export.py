@@ -36,8 +36,8 @@ def run(arguments: Namespace) -> dict[str, Any]:
     card = read_card(model)
     if card.recipe == STEADY:
         raise WetgateError(
-            f"{model} is of the recipe steady and does nothing by itself: what steadies the scan lies beside it, and only "
-            "`wetgate apply` and the node carry it out."
+            f"{model} is of the recipe steady and does nothing by itself: what steadies the scan lies beside it, and "
+            "only `wetgate apply` and the node carry it out."
         )
     output = Path(arguments.output or model.with_suffix(".cube" if arguments.cube else ".pt"))
     if output.exists() and output.samefile(model):

@@ -90,7 +90,8 @@ class _Steadying:
             total = 2 * len(scan.frames)
 
             def follow(done: int, note: str) -> None:
-                self.work.tell(message=f"measuring {note}", share=round(done / total, 3))
+                left = self.work.elapsed() * (total - done) / done
+                self.work.tell(message=f"measuring {note}", eta_s=round(left, 1))
                 self.work.obey()
 
             curves, movement = measure(scan, self.encoding, wanted, follow)
@@ -128,7 +129,7 @@ class _Steadying:
         frames = _stretch(movement, scan)
         if len(frames) < weave.LEAST_FRAMES:
             return {}
-        self.work.tell(message="measuring what is left")
+        self.work.tell(message="measuring what is left", eta_s=None)
         found = {}
         for name, some in (("scan", curves), ("restored", None)):
             again, moved = (
