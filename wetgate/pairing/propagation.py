@@ -37,19 +37,29 @@ class Carried:
     Attributes:
         frame: whose pixels.
         painted: the frame that they are found in.
-        place: float32 [H, W, 2], x and y there, in pixels.
-        belief: float32 [H, W], 0-1.
+        small_place: float32 [h, w, 2], x and y there, in pixels of the size at which motion was measured.
+        small_belief: float32 [h, w], 0-1.
+        size: width and height of the frames.
     """
 
     frame: int
     painted: int
-    place: Array
-    belief: Array
+    small_place: Array
+    small_belief: Array
+    size: tuple[int, int]
+
+    @property
+    def belief(self) -> Array:
+        """float32 [H, W], 0-1."""
+        return np.asarray(cv2.resize(self.small_belief, self.size, interpolation=cv2.INTER_LINEAR), np.float32)
 
     def bring(self, picture: Array) -> Array:
         """A picture [H, W] or [H, W, C] of the painted frame, as it lies in this one."""
-        carried = cv2.remap(picture, self.place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return np.asarray(carried, np.float32)
+        height, width = self.small_belief.shape
+        scale = np.array([self.size[0] / width, self.size[1] / height], np.float32)
+        place = cv2.resize(self.small_place, self.size, interpolation=cv2.INTER_LINEAR)
+        place = np.asarray((place + 0.5) * scale - 0.5, np.float32)
+        return _at(picture, place)
 
 
 def carry(read: Callable[[int], Pixels], painted: int, frames: Sequence[int]) -> Iterator[Carried]:
@@ -83,7 +93,7 @@ def carry(read: Callable[[int], Pixels], painted: int, frames: Sequence[int]) ->
         believed = belief * _likeness(now, _at(first, place))
         if float(believed.mean()) < LOST:
             return
-        yield Carried(frame, painted, *_full(place, believed, shape))
+        yield Carried(frame, painted, place, believed, (shape[1], shape[0]))
         before = now
 
 
@@ -120,13 +130,3 @@ def _likeness(first: Array, second: Array) -> Array:
     """0-1 [h, w]: whether small neighbourhoods look the same."""
     difference = cv2.GaussianBlur((first - second) ** 2, (0, 0), 2.0)
     return np.exp2(-difference / _ALIKE**2).astype(np.float32)
-
-
-def _full(place: Array, belief: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    """Places and belief at the size of the scan."""
-    height, width = shape[:2]
-    size = width, height
-    scale = np.array([width / place.shape[1], height / place.shape[0]], np.float32)
-    grown = np.asarray(cv2.resize(place, size, interpolation=cv2.INTER_LINEAR))
-    moved = np.asarray((grown + 0.5) * scale - 0.5, np.float32)
-    return moved, np.asarray(cv2.resize(belief, size, interpolation=cv2.INTER_LINEAR), np.float32)
