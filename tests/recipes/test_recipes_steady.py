@@ -271,3 +271,31 @@ def test_a_scan_that_rests_is_given_back_bit_for_bit(wetgate, tmp_path):
     assert set(curves.transforms.frames.values()) == {UNMOVED}
     for ours, theirs in zip(pictures_of(rest), pictures_of(tmp_path / "out"), strict=True):
         assert ours.tobytes() == theirs.tobytes()
+
+
+def test_a_reference_that_was_scanned_alike_shows_how_much_film_has_shrunk(wetgate, tmp_path):
+    size = (320, 240)
+    random = np.random.default_rng(8)
+    whole = sum(
+        cv2.resize(random.random((240 // n, 320 // n, 3)), size, interpolation=cv2.INTER_CUBIC) for n in (5, 12, 32)
+    )
+    whole = np.clip(0.45 + 0.35 * (whole - 1.5), 0.05, 0.95).astype(np.float32)
+    back = Transforms(size, {}).matrix(Transform(0, 0, 0, 1 / 0.985, 1 / 0.99), whole.shape)
+    for name, picture in (("reference", whole), ("scan", resampled(whole, back))):
+        (tmp_path / name).mkdir()
+        for frame in (1, 2):
+            write_image(tmp_path / name / f"shot.{frame:04d}.exr", picture, bit_depth="half")
+    folder = tmp_path / "own.wetgate"
+    for words in (
+        ["new", folder, "--recipe", "steady"],
+        ["add", folder, "--scan", tmp_path / "scan", "--reference", tmp_path / "reference", "--frames", "1-2"],
+        ["train", folder, "--shrinkage", "reference"],
+    ):
+        code, _, err = wetgate(*words)
+        assert code == 0, err
+    run = open_restoration(folder).latest_run()
+    found = wanted_by(Session(run.model, "cpu").card.record).shrinkage
+    assert found == pytest.approx((0.015, 0.01), abs=5e-4)
+    curves = load_curves(run.folder / "steady.json")
+    steadied = curves.steady(1, read_image(tmp_path / "scan" / "shot.0001.exr").pixels)
+    assert np.abs(steadied - whole)[12:-12, 12:-12].mean() < 0.01
