@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 
-_WIDTH = 384
-_CELLS = 64
-"""Cells across a picture."""
+_PIXELS = 384 * 216
+"""At which pictures are looked at, whatever their shape."""
+_CELLS = 64 * 36
+"""Of a picture."""
 _MOST = 1200
 """Cells of all other pictures together."""
 _TONE, _TEXTURE, _DIRECTION, _HEIGHT, _COLOUR = (1.6, 0.8, 0.6), (0.9, 0.9, 0.7), 0.5, 0.5, 0.06
@@ -51,12 +52,12 @@ class Described:
 def describe(lab: Array) -> Described:
     """Describe a CIELAB picture [H, W, 3] of any size."""
     height, width = lab.shape[:2]
-    scale = _WIDTH / width
-    rows = max(2, round(_WIDTH * height / width))
-    small = cv2.resize(lab, (_WIDTH, rows), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    columns, rows = _sides(width, height, _PIXELS)
+    shrinks = columns < width
+    small = cv2.resize(lab, (columns, rows), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     low, high = np.percentile(small[..., 0], [1, 99])
     tone = np.clip((small[..., 0] - low) / max(high - low, 10.0), -0.2, 1.2)
-    right, below = np.meshgrid(np.linspace(0, 1, _WIDTH), np.linspace(0, rows / _WIDTH, rows))
+    right, below = np.meshgrid(np.linspace(0, 1, columns), np.linspace(0, rows / columns, rows))
     maps: list[Array] = [(_PLACE * place).astype(np.float32) for place in (right, below)]
     maps += [weight * _blurred(tone, sigma) for weight, sigma in zip(_TONE, (2, 8, 24), strict=True)]
     for weight, fine, wide in zip(_TEXTURE, (0.7, 2, 6), (4, 8, 16), strict=True):
@@ -66,7 +67,7 @@ def describe(lab: Array) -> Described:
     across, down = (_blurred(np.square(cv2.Sobel(soft, cv2.CV_32F, dx, 1 - dx)), 8) for dx in (1, 0))
     maps.append(_DIRECTION * (across - down) / (across + down + 1e-4))
     maps.append(_HEIGHT * np.broadcast_to(np.linspace(0, 1, rows, dtype=np.float32)[:, None], tone.shape))
-    cells = (_CELLS, max(2, round(_CELLS * rows / _WIDTH)))
+    cells = _sides(width, height, _CELLS)
     grid = [cv2.resize(np.ascontiguousarray(one, np.float32), cells, interpolation=cv2.INTER_AREA) for one in maps]
     colour = cv2.resize(_blurred(small[..., 1:], 2), cells, interpolation=cv2.INTER_AREA)
     return Described(np.dstack([*grid, _COLOUR * colour]).astype(np.float32), np.asarray(colour, np.float32))
@@ -139,6 +140,13 @@ def _transport(cost: Array, share: Array) -> Array:
 def _squared_distances(a: Array, b: Array) -> Array:
     squares = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1)[None] - 2 * a @ b.T
     return np.maximum(squares, 0)
+
+
+def _sides(width: int, height: int, area: int) -> tuple[int, int]:
+    """Width and height of about so many pixels in the same shape; slivers are widened to 8 to 1."""
+    ratio = float(np.clip(width / height, 1 / 8, 8))
+    columns = round((area * ratio) ** 0.5)
+    return columns, round(columns / ratio)
 
 
 def _blurred(picture: Array, sigma: float) -> Array:
