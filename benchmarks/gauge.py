@@ -2,8 +2,8 @@
 
 `crops`: a folder with ``scan.NNNN.png``, ``reference.NNNN.png`` and perhaps ``copycat.NNNN.png``, three crops or more;
 trained on all but one by turns, or on all. `simulated`: a clip that a package ships is copied to 16 mm
-(:mod:`wetgate.simulate.gauge`); a few frames are pairs, others are judged, against the scan and against an unsharp mask
-of bicubic cubes' reach, tuned on the same pairs.
+(:mod:`wetgate.simulate.gauge`); a few frames are pairs, others are judged, against the scan and against unsharp masks
+that were tuned on the same pairs, with a curve of contrast and without.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ INSET = 4
 LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 CLIPS = {"bikes": "bikes.mp4", "carphone": "carphone_pristine.mp4", "bigbuckbunny": "bigbuckbunny.mp4"}
 SIGMAS = (0.7, 1.0, 1.5, 2.0, 3.0)
+PIXEL_UM = 11.0
+"""A clip counts as a part of a 16 mm frame that was scanned at this pitch, so that all lose the same by the pixel."""
 RUN = 5
 """Frames in a row that are judged, for flicker."""
 
@@ -106,7 +108,8 @@ def simulated(arguments: argparse.Namespace) -> list[Row]:
     with open_source(path) as source:
         for number in list(source.frames)[: arguments.frames]:
             truths[number] = np.clip(source.read(number).pixels, 0, 1)
-            scans[number] = copy_of(truths[number], GaugeLoss(), arguments.seed, number)
+            width_mm = truths[number].shape[1] * PIXEL_UM / 1000
+            scans[number] = copy_of(truths[number], GaugeLoss(picture_width_mm=width_mm), arguments.seed, number)
     numbers = sorted(truths)
     paired = [numbers[int((i + 0.5) * len(numbers) / arguments.pairs)] for i in range(arguments.pairs)]
     starts = [numbers[int((i + 0.15) * len(numbers) / arguments.pairs)] for i in range(arguments.pairs)]
@@ -114,14 +117,14 @@ def simulated(arguments: argparse.Namespace) -> list[Row]:
     pairs = {number: (scans[number], truths[number]) for number in paired}
     wanted = [number for one in runs for number in one]
     answers = train_and_apply(pairs, scans, wanted, arguments)
-    sigma, amount = tuned(pairs)
+    masks = {"unsharp": tuned(pairs, curve=False), "unsharp on a curve": tuned(pairs, curve=True)}
     rows = []
     for run in runs:
         before: dict[str, Pixels] = {}
         for number in run:
             for method, picture in {
                 "scan": scans[number],
-                "unsharp": sharpened(scans[number], sigma, amount),
+                **{name: mask(scans[number]) for name, mask in masks.items()},
                 "wetgate": answers[number],
             }.items():
                 row = _row(str(number), method, picture, truths[number], scans[number], before.get(method))
@@ -153,31 +156,45 @@ def train_and_apply(
         run_verb("new", reel, "--recipe", "detail", "--encoding", "display")
         run_verb("add", reel, "--scan", scan, "--reference", reference, "--frames", format_frames(sorted(pairs)))
         begun = time.monotonic()
-        run_verb("train", reel, "--time", f"{arguments.seconds:g}s", *words)
+        how_long = (
+            ["--time", f"{arguments.seconds:g}s"] if arguments.steps is None else ["--steps", str(arguments.steps)]
+        )
+        run_verb("train", reel, *how_long, *words)
         print(f"trained for {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
         run_verb("apply", reel, scan, restored, "--frames", format_frames(sorted(wanted)))
         with open_source(restored) as source:
             return {number: source.read(number).pixels for number in wanted}
 
 
-def tuned(pairs: Mapping[int, tuple[Pixels, Pixels]]) -> tuple[float, float]:
-    """Sigma and amount of the unsharp mask of luma that is best on the pairs, by squared error."""
-    best = (np.inf, 0.0, 0.0)
+@dataclass(frozen=True)
+class Unsharp:
+    """An unsharp mask of luma on top of a curve, here a cubic, or the straight line."""
+
+    sigma: float
+    amount: float
+    curve: tuple[float, ...]
+
+    def __call__(self, scan: Pixels) -> Pixels:
+        luma = scan @ LUMA
+        change = self.amount * (luma - cv2.GaussianBlur(luma, (0, 0), self.sigma))
+        return scan + (change + np.polyval(self.curve, luma).astype(np.float32))[..., None]
+
+
+def tuned(pairs: Mapping[int, tuple[Pixels, Pixels]], *, curve: bool) -> Unsharp:
+    """The best on the pairs, by squared error; with a curve of contrast, or without."""
+    best: tuple[float, Unsharp] | None = None
+    luma = np.concatenate([(scan @ LUMA).ravel() for scan, _ in pairs.values()])
+    lack = np.concatenate([((reference - scan) @ LUMA).ravel() for scan, reference in pairs.values()])
+    powers = [luma**3, luma**2, luma, np.ones_like(luma)] if curve else []
     for sigma in SIGMAS:
-        masks, missing = [], []
-        for scan, reference in pairs.values():
-            luma = scan @ LUMA
-            masks.append((luma - cv2.GaussianBlur(luma, (0, 0), sigma)).ravel())
-            missing.append(((reference - scan) @ LUMA).ravel())
-        mask, lack = np.concatenate(masks), np.concatenate(missing)
-        amount = float(mask @ lack / (mask @ mask))
-        best = min(best, (float(((lack - amount * mask) ** 2).mean()), sigma, amount))
-    return best[1], best[2]
-
-
-def sharpened(scan: Pixels, sigma: float, amount: float) -> Pixels:
-    luma = scan @ LUMA
-    return scan + (amount * (luma - cv2.GaussianBlur(luma, (0, 0), sigma)))[..., None]
+        masks = [scan @ LUMA - cv2.GaussianBlur(scan @ LUMA, (0, 0), sigma) for scan, _ in pairs.values()]
+        terms = np.stack([np.concatenate([mask.ravel() for mask in masks]), *powers], 1)
+        solved = np.linalg.lstsq(terms, lack, rcond=None)[0]
+        error = float(np.square(lack - terms @ solved).mean())
+        if best is None or error < best[0]:
+            best = error, Unsharp(sigma, float(solved[0]), tuple(map(float, solved[1:])) or (0.0,))
+    assert best is not None
+    return best[1]
 
 
 def means(rows: Sequence[Row]) -> list[Row]:
@@ -208,15 +225,14 @@ def _row(name: str, method: str, picture: Pixels, truth: Pixels, scan: Pixels, b
     lumas = [one @ LUMA for one in (picture, truth)]
     tensors = [torch.from_numpy(np.ascontiguousarray(one))[None, None] for one in lumas]
     moved = moved_to(tensors[0], tensors[1], torch.ones_like(tensors[0]))[0, 0].numpy()
-    coded = [np.round(np.clip(one, 0, 1) * 255) for one in (picture, scan)]
-    differences = [one[..., [0, 2]] - one[..., [1]] for one in coded]
+    differences = [one[..., [0, 2]] - one[..., [1]] for one in (np.clip(p, 0, 1) * 255 for p in (picture, scan))]
     return Row(
         name,
         method,
         _psnr(lumas[0], lumas[1]),
         _psnr(lumas[0], moved),
         Comparison(picture, truth, inset=INSET).measures(before),
-        float(np.abs(differences[0] - differences[1]).max()),
+        round(float(np.abs(differences[0] - differences[1]).max()), 3),
     )
 
 
@@ -255,6 +271,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     clip.add_argument("--pairs", type=int, default=3)
     for one in (own, clip):
         one.add_argument("--seconds", type=float, default=300.0, help="that training may take (default: 300)")
+        one.add_argument(
+            "--steps", type=int, help="of training, instead of seconds: for machines with other work to do"
+        )
         one.add_argument("--grain", choices=("keep", "match", "none"), default="match")
         one.add_argument("--radius", type=int, choices=(0, 1), help="frames before and after (default: as the recipe)")
         one.add_argument("--seed", type=int, default=0)

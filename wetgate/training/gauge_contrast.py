@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetgate.training.color_model import blur
+from wetgate.training.gauge_bands import Curve
 from wetgate.training.kernels import Kernels, mend, similarity
 
 Array = NDArray[np.float32]
@@ -34,6 +35,7 @@ NARROW_CENTRES, WIDE_CENTRES = 2048, 512
 GATES = ((0.8, 0.9), (0.9, 0.97))
 """Nearness to a narrow kernel from which a place counts as known at all, and as known well: as a rule, and where pairs
 say that this lets through too much."""
+KNOTS = 12
 _AT_ONCE = 512
 """Kernels that are computed together: of 4K frames, 400 MB."""
 _RIDGE = 2e-4
@@ -46,10 +48,14 @@ _LEAST_TEXTURE = 2e-3
 
 @dataclass(frozen=True)
 class Contrast:
-    """Kernels on the seven features, and the gate, one of :data:`GATES`, or None where they speak of any place."""
+    """Kernels on the seven features, and the gate, one of :data:`GATES`, or None where they speak of any place.
+
+    There, what luma itself foretells is ``curve``'s, pixel by pixel, and the kernels add what it leaves.
+    """
 
     kernels: Kernels
     gate: tuple[float, float] | None
+    curve: Curve | None = None
 
     def alternatives(self) -> list[Contrast]:
         """With each gate that there is, widest first; itself alone where there is none."""
@@ -152,6 +158,29 @@ def fit(
     one = np.float32
     kernels = Kernels(centres.astype(one), solution[:, None].astype(one), mean.astype(one), scale.astype(one), 1.0)
     return Contrast(kernels, GATES[0] if gated else None)
+
+
+def curve_of(luma: Sequence[Array], missing: Sequence[Array], weights: Sequence[Array]) -> Curve:
+    """What is missing on average by luma: least squares on hat functions, a little drawn to a smooth line.
+
+    Args:
+        luma, missing, weights: [n] of pixels, one array a pair.
+    """
+    x, y, w = (np.concatenate(parts).astype(np.float64) for parts in (luma, missing, weights))
+    first, last = float(np.quantile(x, 0.001)), float(np.quantile(x, 0.999))
+    knots = np.linspace(first, max(last, first + 1e-2), KNOTS)
+    place = np.clip((x - knots[0]) / (knots[1] - knots[0]), 0, len(knots) - 1 - 1e-9)
+    left, share = place.astype(int), place % 1
+    gram, towards = np.zeros((len(knots), len(knots))), np.zeros(len(knots))
+    for first, amount in ((left, 1 - share), (left + 1, share)):
+        towards += np.bincount(first, w * amount * y, len(knots))
+        for second, other in ((left, 1 - share), (left + 1, share)):
+            flat = np.bincount(first * len(knots) + second, w * amount * other, len(knots) ** 2)
+            gram += flat.reshape(gram.shape)
+    bend = np.diff(np.eye(len(knots)), 2, axis=0)
+    even = 1e-3 * np.trace(gram) / len(knots)
+    solved = np.linalg.solve(gram + even * (bend.T @ bend) + 1e-3 * even * np.eye(len(knots)), towards)
+    return Curve(tuple(map(float, knots)), tuple(map(float, solved)))
 
 
 def _similarity(a: Matrix, b: Matrix) -> Array:

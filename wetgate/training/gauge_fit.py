@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from wetgate.training import gauge_contrast
-from wetgate.training.gauge_bands import split
+from wetgate.training.gauge_bands import Curve, split
 from wetgate.training.gauge_contrast import Contrast
 from wetgate.training.gauge_model import GaugeModel, with_contrast, without_contrast
 from wetgate.training.gauge_samples import Sample, scale_of
@@ -41,10 +42,20 @@ def first_model(samples: Sequence[Sample], encoding: str, seed: int, *, gated: b
 
 def contrast_of(samples: Sequence[Sample], seed: int, gated: bool | None = None) -> Contrast:
     """Wide kernels if the pairs foretell one another's contrast, else narrow ones."""
-    places = [_places(sample.middle()) for sample in samples]
+    parts = [sample.middle() for sample in samples]
+    places = [_places(part, None) for part in parts]
     if gated is None:
         gated = not _foretell(places, seed)
-    return gauge_contrast.fit(*_columns(places), gated=gated, seed=seed)
+    if gated:
+        return gauge_contrast.fit(*_columns(places), gated=True, seed=seed)
+    scans = [part.scan[len(part.scan) // 2] for part in parts]
+    curve = gauge_contrast.curve_of(
+        [scan.ravel() for scan in scans],
+        [(part.target - scan).ravel() for part, scan in zip(parts, scans, strict=True)],
+        [part.weight.ravel() for part in parts],
+    )
+    places = [_places(part, curve) for part in parts]
+    return replace(gauge_contrast.fit(*_columns(places), gated=False, seed=seed), curve=curve)
 
 
 def _foretell(places: Sequence[tuple[Any, Array, Array, Array]], seed: int) -> bool:
@@ -68,13 +79,14 @@ def _columns(places: Sequence[tuple[Any, Array, Array, Array]]) -> tuple[list[Ar
     return [one[1] for one in places], [one[2] for one in places], [one[3] for one in places]
 
 
-def _places(sample: Sample) -> tuple[Any, Array, Array, Array]:
-    """Features as a picture and in rows, the difference in contrast, and its weight, at an eighth of the size."""
+def _places(sample: Sample, curve: Curve | None) -> tuple[Any, Array, Array, Array]:
+    """Features as a picture and in rows, what a curve leaves of the contrast, and its weight; an eighth of the size."""
     ops = Torch()
     with torch.no_grad():
         scan = _picture(sample.scan[len(sample.scan) // 2])
         picture = gauge_contrast.features(ops, scan)
-        missing = gauge_contrast.low(ops, _picture(sample.target) - scan)
+        start = scan if curve is None else scan + curve.apply(ops, scan)
+        missing = gauge_contrast.low(ops, _picture(sample.target) - start)
         weight = gauge_contrast.reduce(ops, _picture(sample.weight))
     return picture, _rows(picture), _rows(missing)[:, 0], _rows(weight)[:, 0]
 

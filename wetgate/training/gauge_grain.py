@@ -30,7 +30,7 @@ FLAT = 0.3
 """Share of the picture, at each luma, that is taken for flat."""
 STEPS = 4
 """Of luma, in which grain is measured."""
-MOST_GAIN = 1.3
+MOST_GAIN = 1.5
 MOST_STRENGTH = 2.0
 DUST = 5.0
 """Standard deviations beyond which a leftover is dust."""

@@ -103,6 +103,8 @@ def with_contrast(ops: Any, scan: Any, model: GaugeModel) -> tuple[Any, Any]:
         return scan, None
     added, known = gauge_contrast.change(ops, gauge_contrast.features(ops, scan), model.contrast)
     larger = ops.add(scan, gauge_contrast.enlarge(ops, added))
+    if model.contrast.curve is not None:
+        larger = ops.add(larger, model.contrast.curve.apply(ops, scan))
     return larger, None if known is None else gauge_contrast.enlarge(ops, known)
 
 

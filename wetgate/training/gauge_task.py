@@ -105,7 +105,7 @@ class GaugeTask:
         return (weight * error**2)[inside].sum() / weight[inside].sum().clamp_min(1e-6)
 
     def _draw(self, generator: np.random.Generator) -> Tensor:
-        """A batch of crops, mirrored at random, some with dust on scan and target alike: it is no detail to sharpen."""
+        """A batch of crops, mirrored at random, some with dust on the scan: it is no detail to sharpen."""
         side = min(SIDE, *(min(lesson.shape[1:]) for lesson in self._lessons))
         crops = []
         for _ in range(CROPS):
@@ -114,12 +114,9 @@ class GaugeTask:
             if generator.integers(3) == 0:
                 plane = _cut(self._specks[int(generator.integers(SPECKS))][None], side, generator)
                 level = self.model.mean + self.model.scale * float(generator.uniform(-3, 3))
-                dusty = crop[:-1] + plane * (level - crop[:-1])
-                own = 2 * self.model.radius
-                for other in range(own + 1):  # dust is on one frame
-                    if other != self.model.radius:
-                        dusty[other] = crop[other]
-                crop = torch.cat([dusty, crop[-1:]])
+                crop = crop.clone()
+                for own in (self.model.radius, 2 * self.model.radius + 1):  # this frame, and where the network starts
+                    crop[own] += plane[0] * (level - crop[own])
             for side_to_side in (1, 2):
                 if generator.integers(2):
                     crop = crop.flip(side_to_side)
