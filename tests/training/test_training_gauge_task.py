@@ -1,0 +1,53 @@
+"""What a step of the detail recipe learns from."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+
+from wetgate.training.gauge_model import GaugeModel
+from wetgate.training.gauge_samples import make_sample
+from wetgate.training.gauge_task import GaugeTask
+from wetgate.training.loop import State, train, weights_of
+
+
+def sample(seed=0, size=96, count=1):
+    generator = np.random.default_rng(seed)
+    sharp = 0.3 + 0.4 * (cv2.resize(generator.random((24, 24), np.float32), (size, size)) > 0.5).astype(np.float32)
+    frames = [cv2.GaussianBlur(sharp, (0, 0), 1.5) + generator.normal(0, 0.01, sharp.shape) for _ in range(count)]
+    colour = [np.repeat(frame[..., None], 3, 2).astype(np.float32) for frame in frames]
+    return make_sample(colour, np.repeat(sharp[..., None], 3, 2), "display", number=1, frame=1)
+
+
+def task(radius=0, seed=0):
+    one = sample(count=2 * radius + 1)
+    return GaugeTask(0, GaugeModel("display", radius), [one], [sample(1, count=2 * radius + 1)], seed, "cpu")
+
+
+def trained(one, steps):
+    state = State()
+    return train(one, state, lambda state: state.step / steps, lambda state, loss: None)
+
+
+def test_it_learns_detail_that_holds_on_a_picture_it_has_not_seen():
+    one = task()
+    before = one.validation({name: torch.from_numpy(value) for name, value in one.initial_weights().items()})
+    state = trained(one, 30)
+    assert one.validation(state.weights) < 0.85 * before
+
+
+def test_neighbours_are_looked_at():
+    one = task(radius=1)
+    weights = weights_of(trained(one, 5))
+    assert weights["down0.a.weight"].shape[1] == 3
+    assert all(
+        np.abs(weights["down0.a.weight"][:, i] - one.initial_weights()["down0.a.weight"][:, i]).max() > 1e-4
+        for i in range(3)
+    )
+
+
+def test_the_same_seed_gives_the_same_bits():
+    first, second, other = (weights_of(trained(task(seed=seed), 4)) for seed in (1, 1, 2))
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    assert not np.array_equal(first["out.weight"], other["out.weight"])
