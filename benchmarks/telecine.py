@@ -81,7 +81,7 @@ def _crops(arguments: argparse.Namespace) -> Iterator[tuple[str, list[Row]]]:
         reel.write("reference", {n: pictures["reference"][n] for n in trained})
         how = ["--aligned"] if arguments.as_delivered else []
         reel.add("scan", "reference", trained, *how)
-        reel.train(arguments.seconds, arguments.seed)
+        reel.train(arguments.seconds, arguments.steps, arguments.seed)
         restored = reel.apply("scan", tested)
     methods = {"scan": pictures["scan"], "telecine": restored}
     if "copycat" in pictures and arguments.test == "none":
@@ -125,14 +125,14 @@ def _simulated(arguments: argparse.Namespace) -> Iterator[tuple[str, list[Row]]]
             baseline = train(method, pairs, Budget(arguments.seconds), protect="none", seed=arguments.seed)
             restored = {n: baseline.restore(Frame(n, truth[n], damaged[n])) for n in truth}
         else:
-            seconds = arguments.seconds / (2 if method == "step 1" else 1)
-            restored = _restored(method, damaged, video, good, list(truth), seconds, arguments)
+            restored = _restored(method, damaged, video, good, list(truth), arguments)
         lines.append(Row(method, _measured(restored, truth)))
         print(as_text(Table(method, lines)), file=sys.stderr, flush=True)
         if arguments.pictures:
             _draw(arguments.pictures, method, damaged, restored, truth)
+    length = f"{arguments.seconds:g} s" if arguments.steps is None else f"{arguments.steps} steps"
     title = f"{len(truth)} frames without a reference; telecine of {format_frames(list(video))}, good film of "
-    yield f"{title}{format_frames(list(good))}; {arguments.seconds:g} s; seed {arguments.seed}", lines
+    yield f"{title}{format_frames(list(good))}; {length}; seed {arguments.seed}", lines
 
 
 def _film(count: int, seed: int) -> tuple[dict[int, Pixels], ...]:
@@ -165,7 +165,6 @@ def _restored(
     video: dict[int, Pixels],
     good: dict[int, Pixels],
     wanted: Sequence[int],
-    seconds: float,
     arguments: argparse.Namespace,
 ) -> dict[int, Pixels]:
     with tempfile.TemporaryDirectory(prefix="wetgate-benchmark-") as temporary:
@@ -177,7 +176,9 @@ def _restored(
         if method != "step 1":
             reel.write("good", good)
             reel.add("scan", "good", list(good), "--reference-element", "film")
-        reel.train(seconds, arguments.seed)
+        part = 0.5 if method == "step 1" else 1.0
+        steps = None if arguments.steps is None else round(part * arguments.steps)
+        reel.train(part * arguments.seconds, steps, arguments.seed)
         return reel.apply("scan", wanted)
 
 
@@ -202,7 +203,7 @@ def _seam(arguments: argparse.Namespace) -> Iterator[tuple[str, list[str]]]:
         reel.write("scan", damaged)
         reel.write("video", video)
         reel.add("scan", "video", list(video))
-        reel.train(arguments.seconds, arguments.seed)
+        reel.train(arguments.seconds, arguments.steps, arguments.seed)
         restored = reel.apply("scan", list(truth))
         covered = np.mean([_covered(pair) for pair in open_restoration(reel.folder).pairs({"accepted"})], axis=0) > 0.5
     error = np.stack([restored[n] - truth[n] for n in truth]).mean(3)
@@ -238,9 +239,10 @@ class Reel:
         pictures = ["--scan", self._pattern(scan), "--reference", self._pattern(reference)]
         product.run_verb("add", str(self.folder), *pictures, "--frames", format_frames(sorted(frames)), *how)
 
-    def train(self, seconds: float, seed: int) -> None:
-        """`wetgate train`."""
-        product.run_verb("train", str(self.folder), "--time", f"{seconds:g}s", "--seed", str(seed))
+    def train(self, seconds: float, steps: int | None, seed: int) -> None:
+        """`wetgate train`, for so many steps where they are given."""
+        long = ["--time", f"{seconds:g}s"] if steps is None else ["--steps", str(steps)]
+        product.run_verb("train", str(self.folder), *long, "--seed", str(seed))
 
     def apply(self, scan: str, frames: Sequence[int]) -> dict[int, Pixels]:
         """Restored frames."""
@@ -270,6 +272,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     seam = verbs.add_parser("seam", help="the edge of a cropped telecine")
     for verb, seconds in ((crops, 300.0), (simulated, 150.0), (seam, 60.0)):
         verb.add_argument("--seconds", type=float, default=seconds, help=f"of each training (default: {seconds:g})")
+        verb.add_argument(
+            "--steps", type=int, metavar="N", help="train so many steps instead, on a machine with other work"
+        )
         verb.add_argument("--seed", type=int, default=0)
     for verb in (simulated, seam):
         verb.add_argument("--frames", type=int, default=250, help="of the footage (default: 250)")
