@@ -248,7 +248,7 @@ class _Tracker:
         if self._anchor is self._before:
             return near
         far = _laid_over(self._anchor, look, guess) if _is_near(guess - self._anchor.place, look) else None
-        if far is not None and (near is None or _agree(far, near) or far.score > near.score):
+        if far is not None and (near is None or _agree(far, near) or far.support > near.support):
             return far
         if near is not None:
             self._anchor = self._before
@@ -273,15 +273,14 @@ class _Known:
     look: Look
     place: Floats
     doubt: Floats
-    score: float = 1.0
+    support: float = 1.0
 
 
 def _laid_over(known: _Known, look: Look, guess: Floats) -> _Known | None:
     link = link_between(known.look, look, guess - known.place)
     if link is None or not link.holds:
         return None
-    score = link.support * link.likeness
-    return _Known(look, known.place + link.place, np.hypot(known.doubt, link.doubt), score)
+    return _Known(look, known.place + link.place, np.hypot(known.doubt, link.doubt), link.support)
 
 
 def _agree(one: _Known, other: _Known) -> bool:
