@@ -94,6 +94,7 @@ def fit(kind: str, looks: Sequence[Look]) -> Grain | None:
     rough = np.concatenate([np.where(one.trusted, one.rough, np.inf) for one in details])
     knots = _knots(luma)
     gains, strengths = [], []
+    parts: list[tuple[Matrix, Matrix, Matrix]] = []
     for band in range(len(CUTS)):
         detail = np.concatenate([one.bands[band] for one in details]).astype(np.float64)
         target = np.concatenate([one.bands[band] for one in wanted]).astype(np.float64)
@@ -110,7 +111,22 @@ def fit(kind: str, looks: Sequence[Look]) -> Grain | None:
         added = leftovers[band] * np.interp(luma, curve.knots, curve.values)
         gains.append(_gain(detail, added, float((target**2).mean())))
         strengths.append(curve)
-    return Grain(tuple(gains), tuple(shares), tuple(strengths), tuple(most))
+        parts.append((detail, added, target))
+    return Grain(_together(gains, parts), tuple(shares), tuple(strengths), tuple(most))
+
+
+def _together(gains: Sequence[float], parts: Sequence[tuple[Matrix, Matrix, Matrix]]) -> tuple[float, ...]:
+    """Gains with which all bands but the finest have no more energy in their sum than the target's.
+
+    Bands of a soft picture rise and fall together, those of a sharp one do so less.
+    """
+    wanted = float((np.sum([target for _, _, target in parts[1:]], 0) ** 2).mean())
+    for step in range(10, -1, -1):
+        tried = [gains[0], *(1 + step / 10 * (gain - 1) for gain in gains[1:])]
+        whole = [gain * detail + added for gain, (detail, added, _) in zip(tried[1:], parts[1:], strict=True)]
+        if float((np.sum(whole, 0) ** 2).mean()) <= wanted:
+            break
+    return tuple(tried)
 
 
 def _strength(detail: Matrix, leftover: Matrix, target: Matrix) -> float | None:
