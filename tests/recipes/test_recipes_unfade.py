@@ -68,6 +68,17 @@ def test_a_model_from_the_scan_alone_brings_its_colours_much_nearer(wetgate, fad
     np.testing.assert_allclose(look[:, 240:], np.clip(restored, 0, 1), atol=3 / 255)
 
 
+def test_colours_that_no_frame_shows_are_not_thrown_about(wetgate, faded, tmp_path):
+    axis = np.linspace(0, 1, 7, dtype=np.float32)
+    cube = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(7, 49, 3)
+    flat = np.kron(cube, np.ones((4, 4, 1), np.float32))
+    write_image(tmp_path / "cube.exr", flat, bit_depth="float")
+    wetgate("unfade", faded / "scan", tmp_path / "m.onnx", "--protect", "none")
+    assert wetgate("apply", tmp_path / "m.onnx", tmp_path / "cube.exr", tmp_path / "out.exr")[0] == 0
+    shown = read_image(tmp_path / "out.exr").pixels
+    assert shown.min() > -0.2 and shown.max() < 8
+
+
 def test_its_card_says_that_colour_was_inferred_and_from_what(wetgate, faded, tmp_path):
     wetgate("unfade", faded / "scan", tmp_path / "a.onnx", "--rights", "own holdings", "--stock", "eastman-5381")
     wetgate("unfade", faded / "scan", tmp_path / "b.onnx", "--rights", "own holdings", "--stock", "eastman-5381")

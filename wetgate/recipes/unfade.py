@@ -25,12 +25,18 @@ from wetgate.pairing.known_colours import Hint
 from wetgate.pairing.unfading import Unfading, unfade
 from wetgate.recipes.work import versions
 from wetgate.records.shot_record import SourceRecord, shot_record
-from wetgate.training import closed_form
+from wetgate.training import closed_form, quadratic
 from wetgate.training.color_model import ColorModel, forward
+from wetgate.training.density import to_density
 from wetgate.training.onnx_export import export
-from wetgate.training.samples import make_sample
+from wetgate.training.operations import Numpy
+from wetgate.training.samples import Sample, make_sample
 
 Array = NDArray[np.float32]
+
+_COLOURS, _ELSEWHERE = 9, 0.002
+"""Display values along each axis that the model is held to besides the frames' own, and their share of all weight."""
+_PIXELS = 200_000
 
 LIMITS = (
     "Colour is inferred: from the fading of the scan itself; no reference shows this picture's own colours.",
@@ -79,7 +85,31 @@ def unfaded(
         make_sample(pixels, from_display(found.restore(display), encoding), encoding, number=index, frame=frame)
         for index, ((frame, pixels), display) in enumerate(zip(scans, displayed, strict=True))
     ]
-    return Unfaded(found, closed_form.first_model(samples, encoding, protect))
+    model = closed_form.first_model(samples, encoding, protect)
+    return Unfaded(found, model.with_(coefficients=_coefficients(samples, found, encoding)))
+
+
+def _coefficients(samples: Sequence[Sample], found: Unfading, encoding: str) -> Array:
+    """The closed-form fit [10, 3] to the frames, and, with a little weight, to colours that are not in them.
+
+    Left to itself, a quadratic goes anywhere there: a speck of dust would flare up.
+    """
+    axis = np.linspace(0, 1, _COLOURS, dtype=np.float32)
+    elsewhere = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
+    pairs = (elsewhere, np.clip(found.restore(elsewhere), 0, 1))
+    there = [to_density(Numpy(), from_display(colours, encoding), encoding) for colours in pairs]
+    step = max(1, sum(sample.weight.size for sample in samples) // _PIXELS)
+    scan, target = (
+        np.concatenate([getattr(sample, side).reshape(-1, 3)[::step] for sample in samples])
+        for side in ("scan", "target")
+    )
+    weight = np.full(len(scan), (1 - _ELSEWHERE) / len(scan), np.float32)
+    weight_there = np.full(len(elsewhere), _ELSEWHERE / len(elsewhere), np.float32)
+    return quadratic.fit(
+        [np.concatenate([scan, there[0]])],
+        [np.concatenate([target, there[1]])],
+        [np.concatenate([weight, weight_there])],
+    )
 
 
 def write(path: Path, answer: Unfaded, *, scan: str, frames: str, rights: str = "", operator: str = "") -> None:
