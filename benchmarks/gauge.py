@@ -41,12 +41,13 @@ RUN = 5
 
 @dataclass(frozen=True)
 class Row:
-    """One picture of one method; decibels of luma."""
+    """One picture of one method: decibels of luma, and what its bands of 0.3-1 and 1-4 pixels have of the truth's, RMS."""
 
     name: str
     method: str
     psnr: float
     aligned: float
+    bands: tuple[float, float]
     measures: Measures
     chroma: float
 
@@ -56,8 +57,8 @@ class Row:
             "method": self.method,
             "psnr": round(self.psnr, 2),
             "locally aligned": round(self.aligned, 2),
-            "fine": round(self.measures.fine_gain or 0, 3),
-            "middle": round(self.measures.middle_gain or 0, 3),
+            "fine": round(self.bands[0], 3),
+            "middle": round(self.bands[1], 3),
             "HF gain": round(self.measures.hf_gain or 0, 3),
             "flicker": None if self.measures.flicker is None else round(self.measures.flicker, 3),
             "chroma, 8-bit steps": self.chroma,
@@ -208,6 +209,7 @@ def means(rows: Sequence[Row]) -> list[Row]:
                 method,
                 float(np.mean([row.psnr for row in own])),
                 float(np.mean([row.aligned for row in own])),
+                (float(np.mean([row.bands[0] for row in own])), float(np.mean([row.bands[1] for row in own]))),
                 summarise([row.measures for row in own]),
                 max(row.chroma for row in own),
             )
@@ -224,16 +226,27 @@ def as_table(rows: Sequence[Row]) -> str:
 def _row(name: str, method: str, picture: Pixels, truth: Pixels, scan: Pixels, before: Pixels | None = None) -> Row:
     lumas = [one @ LUMA for one in (picture, truth)]
     tensors = [torch.from_numpy(np.ascontiguousarray(one))[None, None] for one in lumas]
-    moved = moved_to(tensors[0], tensors[1], torch.ones_like(tensors[0]))[0, 0].numpy()
+    moved = moved_to(tensors[0], tensors[1], torch.ones_like(tensors[0]), 0.5)[0, 0].numpy()
     differences = [one[..., [0, 2]] - one[..., [1]] for one in (np.clip(p, 0, 1) * 255 for p in (picture, scan))]
     return Row(
         name,
         method,
         _psnr(lumas[0], lumas[1]),
         _psnr(lumas[0], moved),
+        _bands(lumas[0], lumas[1]),
         Comparison(picture, truth, inset=INSET).measures(before),
         round(float(np.abs(differences[0] - differences[1]).max()), 3),
     )
+
+
+def _bands(luma: Pixels, truth: Pixels) -> tuple[float, float]:
+    inside = np.s_[INSET:-INSET, INSET:-INSET]
+    found = []
+    for small, large in ((0.3, 1.0), (1.0, 4.0)):
+        bands = [cv2.GaussianBlur(one, (0, 0), small) - cv2.GaussianBlur(one, (0, 0), large) for one in (luma, truth)]
+        energies = [float(np.square(band[inside].astype(np.float64)).mean()) for band in bands]
+        found.append((energies[0] / max(energies[1], 1e-12)) ** 0.5)
+    return found[0], found[1]
 
 
 def _psnr(first: Pixels, second: Pixels) -> float:

@@ -14,7 +14,7 @@ from wetgate.training.gauge_grain import Look
 from wetgate.training.gauge_judging import judge, look_at
 from wetgate.training.gauge_model import GaugeModel
 from wetgate.training.gauge_samples import make_sample
-from wetgate.training.gauge_shift import moved_to
+from wetgate.training.gauge_shift import expected_of, moved_to
 from wetgate.training.torch_operations import Torch
 
 SIZE = 160
@@ -163,13 +163,21 @@ def test_a_target_half_a_pixel_off_is_moved_to_the_answer(shift):
     matrix = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float64)
     off = cv2.warpAffine(luma, matrix, (SIZE, SIZE), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     tensors = [torch.from_numpy(np.ascontiguousarray(one))[None, None] for one in (luma, off)]
-    moved = moved_to(*tensors, torch.ones_like(tensors[0]))[0, 0].numpy()
+    moved = moved_to(*tensors, torch.ones_like(tensors[0]), 0.5)[0, 0].numpy()
     inside = np.s_[12:-12, 12:-12]
     assert error(moved[inside], luma[inside]) < 0.25 * error(off[inside], luma[inside])
+
+
+def test_where_no_shift_is_expected_none_is_made():
+    luma = cv2.GaussianBlur(picture(3), (0, 0), 1.0)
+    tensors = [torch.from_numpy(np.ascontiguousarray(one))[None, None] for one in (luma, np.roll(luma, 1, 1))]
+    moved = moved_to(*tensors, torch.ones_like(tensors[0]), 0.0)
+    assert float((moved - tensors[1]).abs().max()) < 1e-3
+    assert expected_of(0.05) == 0 and expected_of(None) == 0.5 and 0.45 < expected_of(0.5) < 0.5
 
 
 def test_grain_alone_moves_no_target():
     """Two noises have nothing to agree on."""
     tensors = [torch.from_numpy(0.5 + grain(seed, 0.05))[None, None] for seed in (1, 2)]
-    moved = moved_to(*tensors, torch.ones_like(tensors[0]))
+    moved = moved_to(*tensors, torch.ones_like(tensors[0]), 0.5)
     assert float((moved - tensors[1]).abs().mean()) < 0.3 * 0.05

@@ -151,6 +151,8 @@ class _Training:
         self.samples = [sample for index, sample in enumerate(every) if index not in held_out]
 
     def _sample(self, pair: Pair, pictures: Pictures, frames: Sequence[Array]) -> Sample:
+        from wetgate.training.gauge_shift import expected_of
+
         return make_sample(
             frames,
             pictures.reference,
@@ -159,6 +161,7 @@ class _Training:
             frame=pair.frame,
             weight=pictures.weight,
             untouched=_untouched(pair, pictures),
+            off_px=expected_of(pair.residual_px),
         )
 
     def _steady(self) -> None:

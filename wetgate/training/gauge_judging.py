@@ -20,8 +20,8 @@ from wetgate.training.torch_operations import Torch
 Array = NDArray[np.float32]
 
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
-TOLERATED_DB = 0.1
-"""What a held-out pair may lose and is still called no worse: less than anybody sees."""
+TOLERATED_DB, TOLERATED_ON_AVERAGE_DB = 0.1, 0.05
+"""What a held-out pair, and what all of them, may lose and are still called no worse: less than anybody sees."""
 MATCHING_STEPS = 10
 
 
@@ -118,7 +118,7 @@ def _matched(verdict: Verdict, held_out: Sequence[Seen]) -> Verdict:
 
 
 def _refused(gains: Sequence[float]) -> bool:
-    return min(gains) < -TOLERATED_DB or float(np.mean(gains)) < 0
+    return min(gains) < -TOLERATED_DB or float(np.mean(gains)) < -TOLERATED_ON_AVERAGE_DB
 
 
 def grain_of(kind: str, pairs: Sequence[Seen], verdict: Verdict) -> Grain | None:

@@ -29,6 +29,7 @@ class Sample:
         target: [H, W] seen luma of the reference, laid over the scan.
         weight: [H, W] how much each pixel counts, 0 where it is not to be trusted.
         untouched: [H', W'] seen luma of the reference before it was laid over anything, for its grain.
+        off_px: how far the reference still lies off, in pixels.
         frames, reference: [2r+1, h, w, 3] and [h, w, 3] from the middle, as encoded, sides up to :data:`WINDOW`.
     """
 
@@ -38,6 +39,7 @@ class Sample:
     target: Array
     weight: Array
     untouched: Array
+    off_px: float
     frames: Array
     reference: Array
 
@@ -63,6 +65,7 @@ def make_sample(
     frame: int,
     weight: Array | None = None,
     untouched: Array | None = None,
+    off_px: float = 0.0,
 ) -> Sample:
     """Make a sample of pictures [H, W, 3] in ``encoding``.
 
@@ -73,6 +76,7 @@ def make_sample(
         number, frame: of the pair.
         weight: [H, W] 0-1.
         untouched: the reference as it was collected, any size; itself where it was not resampled.
+        off_px: how far the reference still lies off.
     """
     height, width = reference.shape[:2]
     trust = np.ones((height, width), np.float32) if weight is None else np.clip(weight, 0, 1).astype(np.float32)
@@ -84,6 +88,7 @@ def make_sample(
         target=_fitting(seen_luma(reference, encoding)),
         weight=_fitting(trust),
         untouched=seen_luma(reference if untouched is None else untouched, encoding),
+        off_px=off_px,
         frames=np.stack([one[rows, columns] for one in frames]),
         reference=np.ascontiguousarray(reference[rows, columns]),
     )

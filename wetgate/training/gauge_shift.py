@@ -13,15 +13,17 @@ from torch import Tensor
 
 AROUND = 33
 """Pixels, across and down, that agree on one shift."""
-EXPECTED, MOST = 0.5, 1.0
-"""Standard deviation of the shifts that are expected, and the largest, in pixels."""
+MOST = 1.0
+"""Largest shift, in pixels."""
+MEASURED = 0.1
+"""Pixels of a residual that are the measurement's own, not the picture's."""
 _INDEPENDENT = 60
 """Of the pixels around, how many tell something new."""
 _COARSE = 17
 
 
 @torch.no_grad()
-def moved_to(answer: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+def moved_to(answer: Tensor, target: Tensor, weight: Tensor, expected: float | Tensor) -> Tensor:
     """The target, resampled where the answer sees it.
 
     One step of Lucas and Kanade's registration (IJCAI 1981) on windows around every pixel, drawn to no shift as a
@@ -30,6 +32,7 @@ def moved_to(answer: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     Args:
         answer, target: [N, 1, H, W].
         weight: [N, 1, H, W] how much each pixel is trusted.
+        expected: standard deviation of the shifts, in pixels, one for all or [N, 1, H, W]; 0 moves nothing.
     """
     seen, wanted = _mean(answer, 3), _mean(target, 3)
     down = F.pad((wanted[:, :, 2:] - wanted[:, :, :-2]) / 2, (0, 0, 1, 1))
@@ -41,7 +44,7 @@ def moved_to(answer: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         for a, b in ((across, across), (across, down), (down, down), (across, error), (down, error))
     )
     noise = _mean(weight * error * error, AROUND).mean((1, 2, 3), keepdim=True)
-    prior = noise / (EXPECTED**2 * _INDEPENDENT) + 1e-12
+    prior = noise / (expected**2 * _INDEPENDENT + 1e-9) + 1e-12
     xx, yy = xx + prior, yy + prior
     determinant = xx * yy - xy * xy
     right = ((yy * xe - xy * ye) / determinant).clamp(-MOST, MOST)
@@ -51,6 +54,11 @@ def moved_to(answer: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     columns = torch.arange(width, dtype=target.dtype, device=target.device).view(1, 1, -1)
     places = torch.stack([_unit(columns + right[:, 0], width), _unit(rows + lower[:, 0], height)], -1)
     return F.grid_sample(target, places, mode="bicubic", padding_mode="border", align_corners=True)
+
+
+def expected_of(residual_px: float | None) -> float:
+    """Shifts to expect where a reference was found to lie so far off; half a pixel where that is not known."""
+    return 0.5 if residual_px is None else max(residual_px**2 - MEASURED**2, 0.0) ** 0.5
 
 
 def _mean(picture: Tensor, side: int) -> Tensor:

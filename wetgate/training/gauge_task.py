@@ -95,12 +95,12 @@ class GaugeTask:
     def _loss(self, crops: Tensor, weights: dict[str, Tensor]) -> Tensor:
         count = 2 * self.model.radius + 1
         lumas = [crops[:, i : i + 1] for i in range(count)]
-        start, target, weight = (crops[:, count + i : count + i + 1] for i in range(3))
+        start, target, weight, off = (crops[:, count + i : count + i + 1] for i in range(4))
         kind = torch.bfloat16 if gains_from_bfloat16(self.device) else torch.float32
         with torch.autocast(self.device, kind, enabled=kind != torch.float32):
             drawn = draw(Torch(), lumas, weights, self.model.mean, self.model.scale)
         answer = start + without_contrast(Torch(), drawn.float())
-        error = without_contrast(Torch(), answer - moved_to(answer, target, weight)) / self.model.scale
+        error = without_contrast(Torch(), answer - moved_to(answer, target, weight, off)) / self.model.scale
         inside = np.s_[:, :, INSET:-INSET, INSET:-INSET] if crops.shape[2] > 4 * INSET < crops.shape[3] else np.s_[:]
         return (weight * error**2)[inside].sum() / weight[inside].sum().clamp_min(1e-6)
 
@@ -125,11 +125,12 @@ class GaugeTask:
 
 
 def lesson(sample: Sample, model: GaugeModel) -> Tensor:
-    """[2r+4, H, W]: the scan's frames, where the network starts, the target, the weight."""
+    """[2r+5, H, W]: the scan's frames, where the network starts, the target, its weight, and how far it lies off."""
     scan = torch.from_numpy(sample.scan)
     with torch.no_grad():
         start, _ = with_contrast(Torch(), scan[model.radius][None, None], model)
-    others = [torch.from_numpy(plane)[None] for plane in (sample.target, sample.weight)]
+    off = np.full_like(sample.target, sample.off_px)
+    others = [torch.from_numpy(plane)[None] for plane in (sample.target, sample.weight, off)]
     return torch.cat([scan, start[0], *others])
 
 
