@@ -41,7 +41,7 @@ RUN = 5
 
 @dataclass(frozen=True)
 class Row:
-    """One picture of one method: decibels of luma, and what its bands of 0.3-1 and 1-4 pixels have of the truth's, RMS."""
+    """One picture of one method: decibels of luma; RMS of its bands of 0.3-1 and 1-4 pixels over the truth's."""
 
     name: str
     method: str
