@@ -28,7 +28,7 @@ from wetgate.training.telecine_model import (
     solved,
     values_of,
 )
-from wetgate.training.telecine_task import TelecineTask, answer_of
+from wetgate.training.telecine_task import DOUBTS, TelecineTask, answer_of
 from wetgate.training.torch_operations import Torch
 
 WIDTHS = (8, 12)
@@ -36,10 +36,11 @@ WIDTHS = (8, 12)
 
 def step(channels, seen, reduction, seed=1):
     generator = np.random.default_rng(seed)
-    weights = {}
+    weights, last = {}, None
     for member in "ab":
         own = residual_net.initial_weights(seen * reduction**2, channels, seed, WIDTHS)
-        own["out.weight"][:] = generator.normal(0, 0.05, own["out.weight"].shape)
+        last = generator.normal(0, 0.05, own["out.weight"].shape) if last is None else last
+        own["out.weight"][:] = last + generator.normal(0, 0.01, last.shape)
         weights |= {f"{member}.{name}": weight for name, weight in own.items()}
     tone = np.concatenate([0.8 * np.eye(channels), np.full((1, channels), 0.1)]).astype(np.float32)
     mean, scale = np.full(seen, 0.5, np.float32), np.full(seen, 0.25, np.float32)
@@ -145,6 +146,19 @@ def test_networks_that_disagree_add_nothing_and_those_that_agree_add_it_whole():
     assert float(seen["alone"].abs().max()) > 1e-2
     torch.testing.assert_close(seen["same"], seen["alone"], atol=2e-4, rtol=1e-2)
     assert float(seen["turned"].abs().max()) == 0
+
+
+def test_doubt_takes_from_networks_that_agree_half():
+    first = model_of(reductions=(2,)).steps[0]
+    frames = torch.from_numpy(frames_of(noisy(32, 48)))
+    last = first.weights["a.out.weight"]
+    other = last + np.random.default_rng(2).normal(0, 0.05, last.shape).astype(np.float32)
+    half = {**first.weights, "a.out.weight": other}
+    sizes = [
+        float(added(Torch(), [frames], replace(first, weights=half, doubt=doubt)).square().mean()) for doubt in DOUBTS
+    ]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] < 0.9 * sizes[0]
 
 
 def test_in_half_precision_it_looks_the_same(tmp_path):

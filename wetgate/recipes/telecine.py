@@ -80,6 +80,8 @@ class Progress:
     planned: list[float] = field(default_factory=list)
     networks: dict[str, Any] = field(default_factory=dict)
     steps: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, list[float]] = field(default_factory=dict)
+    """Of each kind on what was held out, for each doubt."""
 
 
 def train(
@@ -267,7 +269,18 @@ class _Training:
             (part, self._chain(part, number * len(self._kinds), f"judging, part {number + 1} of {len(self.parts)}"))
             for number, part in enumerate(self.parts)
         ]
+        self.judged = [
+            (part, [self._doubted(kind, step) for kind, step in zip(self._kinds, steps, strict=True)])
+            for part, steps in self.judged
+        ]
         return self._chain([], len(self.parts) * len(self._kinds), "training on all pairs")
+
+    def _doubted(self, kind: str, step: Step) -> Step:
+        """The step with as much doubt of its networks as did best on what was held out."""
+        from wetgate.training.telecine_task import DOUBTS
+
+        errors = self.progress.errors.get(kind)
+        return step if errors is None else replace(step, doubt=DOUBTS[int(np.argmin(errors))])
 
     def _parts(self) -> list[list[_Pair]]:
         """Pairs to hold out by turns, whole frames; each part leaves pairs of every kind to learn from."""
@@ -288,12 +301,19 @@ class _Training:
         for number, kind in enumerate(self._kinds, job):
             lessons = self._lessons(kind, inside, steps)
             step = self._solved(kind, lessons)
+            if not part:
+                step = self._doubted(kind, step)
             if number >= self.progress.job:
                 self._plan(number)
                 task = self._task(number, step, lessons, self._lessons(kind, judges, steps))
                 state = self._run_job(task, steps, f"{message}: {kind}", "" if part else f"{kind}, so far")
                 self.progress.networks[str(number)] = _weights_of(state)
                 self.progress.steps[str(number)] = state.step
+                if part and task.held_out:
+                    errors = task.held_out_errors(state.weights)
+                    self.progress.errors[kind] = [
+                        a + b for a, b in zip(errors, self.progress.errors.get(kind, [0.0] * len(errors)), strict=True)
+                    ]
                 self.progress.job = number + 1
                 self._save(None, None)
             steps.append(replace(step, weights=self.progress.networks[str(number)]))
@@ -358,6 +378,7 @@ class _Training:
             "job": self.progress.job,
             "planned": self.progress.planned,
             "steps": self.progress.steps,
+            "errors": self.progress.errors,
             "networks": networks,
             "state": None if state is None else checkpoint(state),
         }
@@ -370,6 +391,7 @@ class _Training:
         if whole is None:
             return
         self.progress.job, self.progress.planned, self.progress.steps = whole["job"], whole["planned"], whole["steps"]
+        self.progress.errors = whole["errors"]
         self.progress.networks = {
             name: {key: array.numpy() for key, array in value.items()} for name, value in whole["networks"].items()
         }
@@ -397,6 +419,7 @@ class _Training:
             "works at": ", ".join(f"1/{step.reduction}" for step in steps),
             "black-and-white": model.grey,
             "radius": model.radius,
+            "doubt of the networks": ", ".join(str(step.doubt) for step in steps),
             **taken,
         }
         measures = write_telecine_report(self.work, self._for_report(steps), model, {}, chosen)

@@ -31,7 +31,7 @@ RIDGE, PLAIN_RIDGE = 0.03, 1e-3
 _FIT_PIXELS = 40_000
 """Pixels of a pair that the map is solved from."""
 _THINNING = 7
-AGREE_AROUND = 3
+AGREE_AROUND = 5
 """Pixels, at the step's fineness, around a place over which networks are compared."""
 _LEAST_ENERGY = 1e-6
 
@@ -48,6 +48,8 @@ class Step:
         mean, scale: [k], of the k channels that the network sees: what it counts from.
         weights: of one or two networks (:mod:`wetgate.training.residual_net`), their names after "a." and "b."; empty
             where there is none.
+        doubt: how many times the networks' agreement is squared: they count less the more of it, where they agree
+            half; what both know by heart hardly suffers.
     """
 
     reduction: int
@@ -56,6 +58,7 @@ class Step:
     mean: Array
     scale: Array
     weights: dict[str, Any] = field(default_factory=dict)
+    doubt: int = 1
 
     @property
     def multiple(self) -> int:
@@ -167,6 +170,8 @@ def added(ops: Any, seen: Sequence[Any], step: Step) -> Any:
     common, energy = (ops.mean_around(x, AGREE_AROUND, AGREE_AROUND) for x in (common, squares))
     agreed = ops.divide(ops.affine(common, 2.0, 0.0), ops.affine(energy, 1.0, _LEAST_ENERGY))
     agreed = ops.at_most(ops.at_least(agreed, 0.0), 1.0)
+    for _ in range(step.doubt):
+        agreed = ops.multiply(agreed, agreed)
     return ops.multiply(ops.affine(ops.add(first, second), 0.5, 0.0), agreed)
 
 

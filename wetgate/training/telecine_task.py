@@ -33,6 +33,8 @@ WIDTHS = {1: (24, 48, 96), 2: (32, 64, 96, 128), 4: (32, 64, 96, 128, 160)}
 LEAST_SHARE, TRIES = 0.3, 4
 """A crop should count on so much of it; so many are drawn for that."""
 VALIDATION_SIDE = 512
+DOUBTS = (0, 1, 2, 3, 4)
+"""What held-out pairs choose from (:class:`wetgate.training.telecine_model.Step`)."""
 
 
 @dataclass(frozen=True)
@@ -99,16 +101,22 @@ class TelecineTask:
 
     def validation(self, weights: dict[str, Tensor]) -> float | None:
         """Root of the weighted mean squared display error on the middle of the held-out lessons."""
-        if not self.held_out:
-            return None
+        return math.sqrt(self._held_out_error(weights, self.step.doubt)) if self.held_out else None
+
+    def held_out_errors(self, weights: dict[str, Tensor]) -> list[float]:
+        """Weighted mean squared display error on the middle of the held-out lessons, for each of ``DOUBTS``."""
+        return [self._held_out_error(weights, doubt) for doubt in DOUBTS]
+
+    def _held_out_error(self, weights: dict[str, Tensor], doubt: int) -> float:
         total = mass = 0.0
         with torch.no_grad():
             for picture in self._judging:
                 rows, columns = (_middle(length, self._multiple) for length in picture.shape[1:])
                 picture = picture[None, :, rows, columns]
-                total += float(self._error(weights, picture).square().sum()) * self.step.reduction**2 / self._channels
+                squares = float(self._error(weights, picture, doubt).square().sum())
+                total += squares * self.step.reduction**2 / self._channels
                 mass += float(picture[:, 2 * self._channels].sum())
-        return math.sqrt(total / max(mass, 1e-9))
+        return total / max(mass, 1e-9)
 
     @property
     def _channels(self) -> int:
@@ -127,11 +135,11 @@ class TelecineTask:
         weight = np.pad(lesson.weight[None], pads)
         return torch.from_numpy(np.concatenate([start, target, weight, seen]).astype(np.float32)).to(self.device)
 
-    def _error(self, weights: dict[str, Tensor], pictures: Tensor) -> Tensor:
+    def _error(self, weights: dict[str, Tensor], pictures: Tensor, doubt: int = 0) -> Tensor:
         """Times the root of the weight: [N, c, h, w] for joined pictures [N, 2c + 1 + k, H, W]."""
         c, ops = self._channels, Torch()
         start, target, weight, seen = torch.split(pictures, [c, c, 1, pictures.shape[1] - 2 * c - 1], 1)
-        step = replace(self.step, weights=weights)
+        step = replace(self.step, weights=weights, doubt=doubt)
         kind = torch.bfloat16 if gains_from_bfloat16(self.device) else torch.float32
         with torch.autocast(self.device, kind, enabled=kind != torch.float32):
             more = added(ops, [seen], step)
