@@ -22,6 +22,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -67,6 +68,8 @@ _GRAIN, _SURROUND, _FAINT = 1.0, 8.0, 0.003
 """Deviations of the blurs that contrast is taken between, in pixels, and a density that is hardly seen."""
 _FURTHEST_SIZE = 0.1
 _SAME_PLACE = 0.1
+_LITTLE_DOUBT, _STAYS = 0.1, 1.2
+"""Pixels beside which a doubt is small; and by how much the frame before must say more, to be believed instead."""
 _MOST_MISSED = 3
 """So many frames in a row of which nothing can be told are skipped; after them a new path begins."""
 _LEAST_FOR_FLOW = 24
@@ -84,11 +87,18 @@ _TRUST = 1.3
 
 @dataclass(frozen=True)
 class Look:
-    """What is kept of a frame: local contrast, coarse (uint8) and fine [h, w], and where it counts [h, w] 0-1."""
+    """What is kept of a frame.
+
+    Attributes:
+        coarse, fine: local contrast [h, w], the one as uint8.
+        counts: [h, w] 1 where there may be picture, else 0.
+        structure: [R, C] of the fine one's blocks: mean square of its slopes.
+    """
 
     coarse: NDArray[np.uint8]
     fine: Array
     counts: Array
+    structure: Array
 
 
 @dataclass(frozen=True)
@@ -248,7 +258,7 @@ class _Tracker:
         if self._anchor is self._before:
             return near
         far = _laid_over(self._anchor, look, guess) if _is_near(guess - self._anchor.place, look) else None
-        if far is not None and (near is None or _agree(far, near) or far.support > near.support):
+        if far is not None and (near is None or _agree(far, near) or _STAYS * far.worth > near.worth):
             return far
         if near is not None:
             self._anchor = self._before
@@ -273,14 +283,15 @@ class _Known:
     look: Look
     place: Floats
     doubt: Floats
-    support: float = 1.0
+    worth: float = 1.0
 
 
 def _laid_over(known: _Known, look: Look, guess: Floats) -> _Known | None:
     link = link_between(known.look, look, guess - known.place)
     if link is None or not link.holds:
         return None
-    return _Known(look, known.place + link.place, np.hypot(known.doubt, link.doubt), link.support)
+    worth = link.support / (_LITTLE_DOUBT + float(np.hypot(*link.doubt[:2])))
+    return _Known(look, known.place + link.place, np.hypot(known.doubt, link.doubt), worth)
 
 
 def _agree(one: _Known, other: _Known) -> bool:
@@ -314,7 +325,20 @@ def look_at(pixels: Array, encoding: str) -> Look:
     fine, counts = np.zeros((2, *density.shape[:2]), np.float32)
     fine[inner], counts[inner] = _contrast(density[inner].mean(axis=2)), 1
     coarse = np.clip(128 + 40 * shrink(fine, _COARSE), 0, 255).astype(np.uint8)
-    return Look(coarse, fine, counts)
+    return Look(coarse, fine, counts, _structure(fine))
+
+
+def _structure(fine: Array) -> Array:
+    height, width = fine.shape
+    block = _block(fine.shape)
+    slopes = (cv2.Scharr(fine, cv2.CV_32F, *axis, scale=1 / 32) for axis in ((1, 0), (0, 1)))
+    squares = sum(slope * slope for slope in slopes)
+    cells = (max(1, round(width / block)), max(1, round(height / block)))
+    return np.asarray(cv2.resize(squares, cells, interpolation=cv2.INTER_AREA))
+
+
+def _block(shape: tuple[int, ...]) -> int:
+    return int(np.clip(min(shape) // 8, 12, _BLOCK))
 
 
 def _contrast(grey: Array) -> Array:
@@ -349,7 +373,9 @@ def link_between(before: Look, after: Look, guess: Floats | None = None) -> Link
     fitted = None
     coarse_px = shape[1] / after.coarse.shape[1]
     for shifts_of, most_rest in ((_by_flow, coarse_px), (_by_blocks, 1.0), (_by_blocks, 1.0)):
-        fitted = _fit(shifts_of(before, after, transform), shape, most_rest * _MOST_REST)
+        measured = shifts_of(before, after, transform)
+        own = after.structure if shifts_of is _by_blocks else np.trace(measured.information, axis1=2, axis2=3)
+        fitted = _fit(measured, own, shape, most_rest * _MOST_REST)
         if fitted is None:
             return None
         transform = transform @ _as_matrix(fitted.place, shape)
@@ -393,8 +419,8 @@ def _by_flow(before: Look, after: Look, transform: Matrix) -> Shifts:
 def _by_blocks(before: Look, after: Look, transform: Matrix) -> Shifts:
     """Shifts of blocks of the fine pictures."""
     inside = _moved(before.counts, transform, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT)
-    block = int(np.clip(min(after.fine.shape) // 8, 12, _BLOCK))
-    return measure_shifts(after.fine, _moved(before.fine, transform), after.counts * inside, block)
+    laid = _moved(before.fine, transform)
+    return measure_shifts(after.fine, laid, after.counts * inside, _block(after.fine.shape))
 
 
 def _moved(
@@ -409,10 +435,11 @@ def _moved(
     return np.asarray(cv2.warpAffine(picture, transform[:2], (width, height), flags=flags, borderMode=outside))
 
 
-def _fit(measured: Shifts, shape: tuple[int, ...], most_rest: float) -> Link | None:
+def _fit(measured: Shifts, own: NDArray[Any], shape: tuple[int, ...], most_rest: float) -> Link | None:
     """The shift, turn and size that most of the blocks' structure agrees on, or nearly as much of it around none.
 
     None where there is no structure. Blocks agree that lie no further apart than ``most_rest`` pixels, as deviation.
+    How much agrees is said of the picture's ``own`` structure [R, C], whether its blocks were found again or not.
     """
     middle = np.array([(shape[1] - 1) / 2, (shape[0] - 1) / 2])
     places, shifts = measured.places.reshape(-1, 2) - middle, measured.shifts.reshape(-1, 2)
@@ -441,7 +468,7 @@ def _fit(measured: Shifts, shape: tuple[int, ...], most_rest: float) -> Link | N
             scale = min(usual, most_rest * max(1.0, 4 * 0.7**step))
             weight = np.clip(1 - (rest / (3 * scale)) ** 2, 0, None) ** 2
             place = np.linalg.solve(np.einsum("n,nkl->kl", weight, normal) + ridge, weight @ right)
-        return place, weight, float((weight * structure).sum() / structure.sum())
+        return place, weight, float((weight * known * own.ravel()).sum() / own.sum())
 
     usual = np.array([_weighted_median(shifts[:, k], structure) for k in range(2)] + [0.0, 0.0])
     expected, common = agreed(np.zeros(4)), agreed(usual)
