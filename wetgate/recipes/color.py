@@ -13,6 +13,7 @@ Errors: no usable pair, a damaged picture, a full disk. A stop keeps the model t
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
@@ -51,6 +52,8 @@ HALF_TRAINED = 100
 """Steps after which a network deserves half of its share."""
 SHADES_RATE, SHADES_HALF_TRAINED = 4e-3, 25
 """The same of black-and-white scans, where the network starts from no colour at all: measured in docs/exemplar.md."""
+SHADES_SIDE = 192
+"""Pixels of the larger side at which that network looks at a whole frame, give or take a third."""
 SIMILAR = 1.02
 """A larger network may be this much worse on held-out pairs and is still taken, for what it keeps of the pairs."""
 
@@ -264,6 +267,9 @@ class Training:
 
     def _fit(self, samples: Sequence[Sample]) -> ColorModel:
         model = closed_form.first_model(samples, self.restoration.encoding, self.options.protect)
+        if self.shades:
+            side = max(max(sample.weight.shape) for sample in samples)
+            model = model.with_(coarser=max(round(math.log2(side / SHADES_SIDE)), 0))
         return model.with_(bound=closed_form.bound_of(samples)) if self.inferred else model
 
     def _kernel_share(self, judged: Sequence[tuple[Sequence[int], ColorModel]]) -> float:

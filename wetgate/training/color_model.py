@@ -57,6 +57,8 @@ class ColorModel:
         context_share: how much of the restored colour is the context network's, 0-1, where the scan's colours are
             like those of the pairs; the rest is the fit's with its kernels, and all of it where they are unlike.
             The two answer independently, so that neither builds upon the other's mistakes.
+        coarser: how often the context network's picture is halved once more: it then sees twice as far, and what it
+            adds is as much softer.
         shift: [3], from the scan's mean density to the reference's: where the context network starts.
         mean, scale: [3], of the scan's display values in the pairs: what the context network counts from.
         bound: what hues and saturations restored colours may have; None where all may be. With ``protect="luma"``
@@ -71,6 +73,7 @@ class ColorModel:
     kernel_share: float = 1.0
     context: dict[str, Array] = field(default_factory=dict)
     context_share: float = 1.0
+    coarser: int = 0
     shift: Array = field(default_factory=lambda: np.zeros(3, np.float32))
     mean: Array = field(default_factory=lambda: np.zeros(3, np.float32))
     scale: Array = field(default_factory=lambda: np.ones(3, np.float32))
@@ -147,9 +150,13 @@ def second_opinion(ops: Any, full: Any, half: Any, model: ColorModel, enlarge: C
     """The context network's answer in display values, flare included, like ``full``: the mean of its members'."""
     start = ops.affine(full, 1.0, model.shift[:, None, None])
     seen = to_values(ops, half)
+    for _ in range(model.coarser):
+        seen = ops.shrink(seen)
     answers = []
     for member in context.MEMBERS:
         added = context.apply(ops, seen, model.context, member, model.mean, model.scale)
+        for _ in range(model.coarser):
+            added = ops.enlarge(added)
         answers.append(context.answer(ops, start, enlarge(added), member))
     return ops.affine(ops.add(*answers), 1 / len(answers), 0.0)
 
@@ -170,7 +177,7 @@ def forward_with_coverage(ops: Any, frames: Any, model: ColorModel) -> tuple[Any
 
     Coverage is 1 where a colour in its surround is as the pairs have it, 0 where it is unlike all of them.
     """
-    padded = ops.pad_to_multiple(frames, MULTIPLE)
+    padded = ops.pad_to_multiple(frames, MULTIPLE << model.coarser)
     density = to_density(ops, padded, model.encoding)
     low = blur(ops, density, LOW_PASS)
     keeps_detail = model.protect != "none"

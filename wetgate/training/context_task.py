@@ -126,7 +126,11 @@ class Lesson:
             half = tensor(sample.scan)
             base = half + torch.from_numpy(model.shift).view(1, 3, 1, 1)
             target = torch.pow(10.0, -tensor(sample.target))
-        self.picture = torch.cat([torch.pow(10.0, -half), base, target, tensor(weight[..., None])], 1)[0].to(device)
+        picture = torch.cat([torch.pow(10.0, -half), base, target, tensor(weight[..., None])], 1)
+        for _ in range(model.coarser):
+            picture = Torch().shrink(picture)
+        rows, columns = (max(side // STEP * STEP, STEP) for side in picture.shape[2:])
+        self.picture = Torch().pad_to_multiple(picture, STEP)[0, :, :rows, :columns].to(device)
 
 
 @functools.cache
