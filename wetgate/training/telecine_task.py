@@ -28,7 +28,7 @@ BATCH = 4
 """Crops of a step, for each network."""
 SIDES = {1: 96, 2: 192, 4: 256}
 """Of a crop, in pixels of the frame, by the step's reduction."""
-WIDTHS = {1: (24, 48, 96), 2: (32, 64, 96, 128), 4: (32, 64, 96, 128, 160)}
+WIDTHS = {1: (24, 48, 96), 2: (32, 48, 64, 96), 4: (32, 48, 64, 96, 128)}
 """Channels of a network at each level, by the step's reduction: few where pixels are many."""
 LEAST_SHARE, TRIES = 0.3, 4
 """A crop should count on so much of it; so many are drawn for that."""
