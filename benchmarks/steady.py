@@ -96,7 +96,7 @@ def still(frames: int) -> tuple[list[Array], Floats]:
 
 
 def crowd(frames: int) -> tuple[list[Array], Floats]:
-    """A still picture, and a third of it in front of it that moves: a real face that crosses the frame."""
+    """A still picture, and in front of up to four tenths of it a real face that crosses the frame."""
     back = clip("bigbuckbunny.mp4", 100, 1)[0][120:600, 320:960]
     faces = [
         cv2.resize(face, (396, 324), interpolation=cv2.INTER_CUBIC) for face in clip("carphone_pristine.mp4", 1, frames)
