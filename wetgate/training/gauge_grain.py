@@ -112,21 +112,27 @@ def fit(kind: str, looks: Sequence[Look]) -> Grain | None:
         gains.append(_gain(detail, added, float((target**2).mean())))
         strengths.append(curve)
         parts.append((detail, added, target))
-    return Grain(_together(gains, parts), tuple(shares), tuple(strengths), tuple(most))
+    gains, part = _together(gains, parts)
+    weaker = [Curve(one.knots, tuple(part * value for value in one.values)) for one in strengths[1:]]
+    return Grain(tuple(gains), tuple(shares), (strengths[0], *weaker), tuple(most))
 
 
-def _together(gains: Sequence[float], parts: Sequence[tuple[Matrix, Matrix, Matrix]]) -> tuple[float, ...]:
-    """Gains with which all bands but the finest have no more energy in their sum than the target's.
+def _together(gains: Sequence[float], parts: Sequence[tuple[Matrix, Matrix, Matrix]]) -> tuple[list[float], float]:
+    """Gains, and a part of the grain, with which all bands but the finest have no more energy in their sum than the
+    target's.
 
-    Bands of a soft picture rise and fall together, those of a sharp one do so less.
+    Bands of a soft picture rise and fall together, those of a sharp one do so less; and what is measured as grain where
+    pictures are flat is more than that at edges.
     """
     wanted = float((np.sum([target for _, _, target in parts[1:]], 0) ** 2).mean())
-    for step in range(10, -1, -1):
-        tried = [gains[0], *(1 + step / 10 * (gain - 1) for gain in gains[1:])]
-        whole = [gain * detail + added for gain, (detail, added, _) in zip(tried[1:], parts[1:], strict=True)]
+    for gained, part in [(step / 10, 1.0) for step in range(10, -1, -1)] + [
+        (0.0, step / 10) for step in range(9, -1, -1)
+    ]:
+        tried = [gains[0], *(1 + gained * (gain - 1) for gain in gains[1:])]
+        whole = [gain * detail + part * added for gain, (detail, added, _) in zip(tried[1:], parts[1:], strict=True)]
         if float((np.sum(whole, 0) ** 2).mean()) <= wanted:
             break
-    return tuple(tried)
+    return tried, part
 
 
 def _strength(detail: Matrix, leftover: Matrix, target: Matrix) -> float | None:
