@@ -29,15 +29,18 @@ LEAST, MOST = 1e-3, 1.5
 """Display values that are told apart: what is darker or lighter is seen as this."""
 LIMIT = 0.1
 """In display values: how far a difference counts where exposures and motion are measured."""
-GAIN = 4.0
+GAIN = 10.0
 """Networks see differences times this: their spread is then nearer to 1."""
+START, MOST_START = (60.0, -3.0), 3.0
+"""Gain and offset by which the spike, in display values, becomes the logit that the finding network starts from, and
+the most that it says."""
 LINES = (4, 24)
 """Rows above and below over which vertical lines are summed."""
 FILLING_LEVELS = 3
 RIM = 2
 """Pixels around a hole that are not trusted either when it is closed from its rim."""
 MULTIPLE = 2**FILLING_LEVELS
-FINDING_WIDTHS = (12, 24, 48, 64)
+FINDING_WIDTHS = (16, 24, 40)
 FILLING_WIDTHS = (16, 32)
 
 _BAND = 3
@@ -129,18 +132,26 @@ def see(ops: Any, values: Any, radius: int) -> Seen:
 
 
 def find(ops: Any, seen: Seen, weights: dict[str, Any]) -> Any:
-    """How much speaks for damage [N, 1, H, W]; its threshold is the model's."""
+    """How much speaks for damage [N, 1, H, W], a logit; from which on a pixel is damaged is the model's threshold.
+
+    The network adds to what the classical detector says, so it starts from that.
+    """
     local = ops.subtract(seen.frame, _surround(ops, seen.frame))
     parts = [ops.affine(local, GAIN, 0.0), ops.affine(luma(ops, seen.frame), 1.0, -0.5)]
+    spikes = []
     for before, after in zip(seen.neighbours[::2], seen.neighbours[1::2], strict=True):
-        first, last = (ops.affine(ops.subtract(seen.frame, one), GAIN, 0.0) for one in (before, after))
-        parts += [first, last, ops.affine(ops.absolute(luma(ops, ops.subtract(before, after))), GAIN, 0.0)]
+        first, last = (ops.subtract(seen.frame, one) for one in (before, after))
+        spike, apart = _spike(ops, first, last), ops.absolute(ops.subtract(before, after))
+        parts += [ops.affine(one, GAIN, 0.0) for one in (first, last, luma(ops, apart))]
         a, b = luma(ops, first), luma(ops, last)
-        brighter, darker = ops.smaller(a, b), ops.affine(ops.larger(a, b), -1.0, 0.0)
-        parts += [ops.at_least(brighter, 0.0), ops.at_least(darker, 0.0)]
-        parts.append(_least_of_three(ops, first, last))
+        parts += [ops.affine(ops.at_least(ops.smaller(a, b), 0.0), GAIN, 0.0)]
+        parts += [ops.affine(ops.at_most(ops.larger(a, b), 0.0), -GAIN, 0.0)]
+        spikes.append(ops.most_of_channels(ops.subtract(spike, ops.affine(apart, 0.5, 0.0))))
+        parts.append(ops.affine(spikes[-1], GAIN, 0.0))
     parts.append(ops.affine(seen.lines, 2 * GAIN, 0.0))
-    return residual_net.apply(ops, ops.concat(parts), weights)
+    start = ops.affine(spikes[0], *START)
+    start = ops.at_most(ops.at_least(start, -MOST_START), MOST_START)
+    return ops.add(start, residual_net.apply(ops, ops.concat(parts), weights))
 
 
 def fill(ops: Any, seen: Seen, hole: Any, weights: dict[str, Any]) -> Any:
@@ -190,10 +201,10 @@ def _lines(ops: Any, luma: Any) -> list[Any]:
     return [ops.mean_around(stands_out, rows, 0) for rows in LINES]
 
 
-def _least_of_three(ops: Any, first: Any, last: Any) -> Any:
-    """The smaller of two differences [N, 3, H, W], of whichever colour stands out most."""
-    least = ops.smaller(ops.absolute(first), ops.absolute(last))
-    return ops.most_of_channels(least)
+def _spike(ops: Any, first: Any, last: Any) -> Any:
+    """The smaller of two differences where both are of one sign, else 0."""
+    lighter = ops.at_least(ops.smaller(first, last), 0.0)
+    return ops.subtract(lighter, ops.at_most(ops.larger(first, last), 0.0))
 
 
 def _mismatch(ops: Any, frame: Any, neighbour: Any, known: Any) -> Any:

@@ -24,7 +24,7 @@ from wetgate.training.torch_operations import Torch
 Array = NDArray[np.float32]
 Value = TypeVar("Value")
 
-RATE = 2e-3
+RATE = 6e-3
 DECAY = 1e-3
 BATCH = 8
 CROP = 96

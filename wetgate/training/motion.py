@@ -34,10 +34,11 @@ SURROUND = (4, 4, 4, 3)
 """Half the side of the square whose mean is taken off, in pixels of each level."""
 STEP_PRICE = 0.08
 """What a step away from the coarser level's answer must gain, as a share of the limit."""
-DIRT_PRICE = 0.5
-"""What it costs to take the frame itself for damaged, as a share of the limit."""
+DIRT_PRICE = (0.5, 0.5, 1.0, 2.0)
+"""What it costs to take the frame itself for damaged, as a share of the limit: nothing is gained by it from twice the
+limit on, where blocks are much larger than dirt."""
 EVEN = 0.01
-"""A slope of the cost, as a share of the limit, that says nothing about fractions of a pixel."""
+"""A bend of the squared cost, as a share of the limit's square, that says nothing about fractions of a pixel."""
 
 
 def bound(level: int = 0) -> int:
@@ -75,10 +76,10 @@ def motion(ops: Any, before: list[Any], middle: list[Any], after: list[Any], lim
         if TOGETHER[level]:
             ahead, back = _together(ops, frames, ahead, back, level, limit)
         if ALONE[level]:
-            first, last = _at(ops, frames[0], back, (0, 0), level), _at(ops, frames[2], ahead, (0, 0), level)
+            first, last = (ops.displace(*one, bound(level)) for one in ((frames[0], back), (frames[2], ahead)))
             back = _alone(ops, frames[1], frames[0], last, back, level, limit)
             ahead = _alone(ops, frames[1], frames[2], first, ahead, level, limit)
-    first, last = _at(ops, before[0], back, (0, 0), 0), _at(ops, after[0], ahead, (0, 0), 0)
+    first, last = (ops.displace(*one, bound()) for one in ((before[0], back), (after[0], ahead)))
     return (
         ops.add(back, _fraction(ops, middle[0], before[0], last, back, limit)),
         ops.add(ahead, _fraction(ops, middle[0], after[0], first, ahead, limit)),
@@ -100,13 +101,11 @@ def _together(ops: Any, frames: tuple[Any, Any, Any], ahead: Any, back: Any, lev
     """The motion of both neighbours, a common step further."""
     before, middle, after = frames
     steps = _steps(TOGETHER[level])
-    costs = []
-    for y, x in steps:
-        first, last = _at(ops, before, back, (-y, -x), level), _at(ops, after, ahead, (y, x), level)
-        like = ops.add(_differs(ops, middle, first, limit), _differs(ops, middle, last, limit))
-        dirt = ops.affine(_differs(ops, first, last, limit), 1.0, DIRT_PRICE * limit)
-        costs.append(_summed(ops, ops.smaller(like, dirt), (y, x), level, limit))
-    best = ops.of_least(ops.concat(costs), np.array(steps, np.float32))
+    first = _at(ops, before, back, [(-y, -x) for y, x in steps], level)
+    last = _at(ops, after, ahead, steps, level)
+    like = ops.add(_differs(ops, middle, first, limit), _differs(ops, middle, last, limit))
+    dirt = ops.affine(_differs(ops, first, last, limit), 1.0, DIRT_PRICE[level] * limit)
+    best = _cheapest(ops, ops.smaller(like, dirt), steps, level, limit)
     if ahead is None:
         return best, ops.affine(best, -1.0, 0.0)
     return ops.add(ahead, best), ops.subtract(back, best)
@@ -115,47 +114,50 @@ def _together(ops: Any, frames: tuple[Any, Any, Any], ahead: Any, back: Any, lev
 def _alone(ops: Any, middle: Any, other: Any, help: Any, start: Any, level: int, limit: float) -> Any:
     """The motion of one neighbour, a step further; ``help`` is the other one as it lies in the middle frame."""
     steps = _steps(ALONE[level])
-    costs = []
-    for step in steps:
-        cost = _explained(ops, middle, _at(ops, other, start, step, level), help, limit)
-        costs.append(_summed(ops, cost, step, level, limit))
-    return ops.add(start, ops.of_least(ops.concat(costs), np.array(steps, np.float32)))
+    cost = _explained(ops, middle, _at(ops, other, start, steps, level), help, level, limit)
+    return ops.add(start, _cheapest(ops, cost, steps, level, limit))
 
 
 def _fraction(ops: Any, middle: Any, other: Any, help: Any, found: Any, limit: float) -> Any:
-    """Up to half a pixel, by straight slopes of the cost on either side (equiangular fit)."""
-
-    def cost(*step: int) -> Any:
-        return _summed(ops, _explained(ops, middle, _at(ops, other, found, step, 0), help, limit), (0, 0), 0, limit)
-
-    here = cost(0, 0)
+    """Up to half a pixel, to the foot of a parabola through squared costs at the place and on either side of it."""
+    beside = [(1, 0), (-1, 0), (0, 1), (0, -1)]
+    cost = _explained(ops, middle, _at(ops, other, found, [(0, 0), *beside], 0), help, 0, limit)
+    squared = ops.mean_around(ops.multiply(cost, cost), AROUND[0], AROUND[0])
+    here = ops.channels(squared, 0, 1)
     parts = []
-    for y, x in ((1, 0), (0, 1)):
-        more, less = cost(y, x), cost(-y, -x)
-        steeper = ops.affine(ops.subtract(ops.larger(more, less), here), 1.0, EVEN * limit)
-        share = ops.divide(ops.affine(ops.subtract(less, more), 0.5, 0.0), steeper)
+    for at in (1, 3):
+        more, less = ops.channels(squared, at, at + 1), ops.channels(squared, at + 1, at + 2)
+        bend = ops.affine(ops.subtract(ops.add(more, less), ops.add(here, here)), 1.0, EVEN * limit**2)
+        share = ops.divide(ops.affine(ops.subtract(less, more), 0.5, 0.0), ops.at_least(bend, EVEN * limit**2))
         parts.append(ops.at_most(ops.at_least(share, -0.5), 0.5))
     return ops.concat(parts)
 
 
-def _at(ops: Any, picture: Any, start: Any, step: tuple[int, ...], level: int) -> Any:
-    if start is None:
-        return ops.shift(picture, *step)
-    return ops.displace(picture, ops.affine(start, 1.0, _step(*step)), bound(level))
+def _at(ops: Any, picture: Any, start: Any, steps: list[tuple[int, int]], level: int) -> Any:
+    """``picture`` [N, 1, h, w] at ``start`` and each of the steps, [N, K, h, w]."""
+    reach = max(max(abs(y), abs(x)) for y, x in steps)
+    chosen = np.zeros((len(steps), 1, 2 * reach + 1, 2 * reach + 1), np.float32)
+    for at, (y, x) in enumerate(steps):
+        chosen[at, 0, reach + y, reach + x] = 1
+    stepped = ops.convolve(ops.pad_edges(picture, reach, reach), chosen, pad=False)
+    return stepped if start is None else ops.displace(stepped, start, bound(level))
 
 
 def _differs(ops: Any, a: Any, b: Any, limit: float) -> Any:
     return ops.at_most(ops.absolute(ops.subtract(a, b)), limit)
 
 
-def _explained(ops: Any, middle: Any, there: Any, help: Any, limit: float) -> Any:
-    dirt = ops.affine(_differs(ops, there, help, limit), 1.0, DIRT_PRICE * limit)
+def _explained(ops: Any, middle: Any, there: Any, help: Any, level: int, limit: float) -> Any:
+    dirt = ops.affine(_differs(ops, there, help, limit), 1.0, DIRT_PRICE[level] * limit)
     return ops.smaller(_differs(ops, middle, there, limit), dirt)
 
 
-def _summed(ops: Any, cost: Any, step: tuple[int, int], level: int, limit: float) -> Any:
+def _cheapest(ops: Any, cost: Any, steps: list[tuple[int, int]], level: int, limit: float) -> Any:
+    """The step [N, 2, h, w] whose cost [N, K, h, w] is least over a block; short steps are cheaper."""
+    table = np.array(steps, np.float32)
+    price = STEP_PRICE * limit * np.hypot(table[:, 0], table[:, 1])[:, None, None].astype(np.float32)
     around = ops.mean_around(cost, AROUND[level], AROUND[level])
-    return ops.affine(around, 1.0, STEP_PRICE * limit * float(np.hypot(*step)))
+    return ops.of_least(ops.affine(around, 1.0, price), table)
 
 
 def _steps(reach: int) -> list[tuple[int, int]]:

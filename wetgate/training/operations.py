@@ -49,6 +49,7 @@ class Onnx:
         self.initializers: list[Any] = []
         self.optional_inputs: list[Any] = []
         self._constants: dict[bytes, str] = {}
+        self._places: dict[str, str] = {}
         self._network_type = network_type
         self._type: Any = np.float32
 
@@ -171,8 +172,16 @@ class Onnx:
 
     def displace(self, x: str, shift: str, bound: int) -> str:
         """``x`` at (y + shift[0], x + shift[1]); whole numbers up to ``bound``; the picture's edge goes on outside."""
-        x = self.node("Identity", x)
+        if shift not in self._places:
+            self._places[shift] = self._places_of(shift)
         shape = self.node("Shape", x)
+        source = self.node("Reshape", x, self.constant([0, 0, -1], np.int64))
+        index = self.node("Expand", self._places[shift], self.node("Shape", source))
+        return self.node("Reshape", self.node("GatherElements", source, index, axis=2), shape)
+
+    def _places_of(self, shift: str) -> str:
+        """Which pixel of a flattened picture each place asks for, [N, 1, H*W]."""
+        shape = self.node("Shape", shift)
         height, width = (self.node("Gather", shape, self.constant(axis, np.int64)) for axis in (2, 3))
         zero, one = self.constant(0, np.int64), self.constant(1, np.int64)
         places = []
@@ -182,10 +191,7 @@ class Onnx:
             last = self.node("Sub", length, one)
             places.append(self.node("Min", self.node("Max", self.node("Add", moved, line), zero), last))
         index = self.node("Add", self.node("Mul", places[0], width), places[1])
-        flat = self.constant([0, 0, -1], np.int64)
-        source, index = (self.node("Reshape", value, flat) for value in (x, index))
-        index = self.node("Expand", index, self.node("Shape", source))
-        return self.node("Reshape", self.node("GatherElements", source, index, axis=2), shape)
+        return self.node("Reshape", index, self.constant([0, 0, -1], np.int64))
 
     def shift(self, x: str, rows: int, columns: int) -> str:
         """``x`` at (y + rows, x + columns); the picture's edge goes on outside."""
