@@ -1,7 +1,7 @@
 """The picture that somebody watches while a model is trained (:meth:`wetgate.project.Run.choose_preview`).
 
 It is drawn by the model file that was just published, so it is there before torch is loaded and shows what `apply`
-would give of that picture at that size. Pictures are reduced to ``MOST_PIXELS``: a third of a processor second for
+would give of that picture at that size (a model of several frames sees it as a still). Pictures are reduced to ``MOST_PIXELS``: a third of a processor second for
 each drawing, whatever the scan's size.
 """
 
@@ -92,7 +92,8 @@ class Preview:
         from wetgate.inference.tiles import Restorer
 
         chosen = self._pair(choice["pair"], curve_of) if "pair" in choice else self._picture(choice)
-        restored, _, _ = Restorer(Session(self.run.model, "cpu")).restore([chosen.steady])
+        session = Session(self.run.model, "cpu")
+        restored, _, _ = Restorer(session).restore([chosen.steady] * (2 * session.card.radius + 1))
         folder = make_folder(self.run.previews)
         shown = {"reference": chosen.reference, "scan": chosen.scan, "restored": restored}
         for name, pixels in shown.items():
