@@ -47,6 +47,8 @@ MEASURING_SHARE = 0.4
 """Of the time: if flicker is not measured by then, it stays."""
 MOST_PARTS = 3
 SHOWN_PAIRS = 6
+GLANCE_PAIRS = 2
+"""On which grain is measured, where the model is not yet the last one."""
 REPORT_S, REPORT_S_PER_PAIR = 3.0, 1.5
 SAME_SIZE = 0.02
 """A reference that was scaled by no more than this shows its grain as it is."""
@@ -260,8 +262,11 @@ class _Training:
         self._publish(final, "detail")
         return final, self.verdict, judged
 
-    def _relied_upon(self, model: GaugeModel, verdict: Verdict) -> GaugeModel:
-        """The model as far as evidence goes, with the grain that was asked for; or the scan itself."""
+    def _relied_upon(self, model: GaugeModel, verdict: Verdict, most: int = SHOWN_PAIRS) -> GaugeModel:
+        """The model as far as evidence goes, with the grain that was asked for; or the scan itself.
+
+        Grain is measured on ``most`` pairs.
+        """
         from wetgate.training.gauge_judging import grain_of, look_at
 
         if verdict.keeps_scan:
@@ -270,7 +275,8 @@ class _Training:
             model = model.with_(contrast=model.contrast.alternatives()[verdict.gate])
         grain = None
         if self.options.grain != "none":
-            grain = grain_of(self.options.grain, [look_at(sample, model) for sample in self.samples], verdict)
+            chosen = self.samples[:: -(-len(self.samples) // most)]
+            grain = grain_of(self.options.grain, [look_at(sample, model) for sample in chosen], verdict)
         return model.with_(share=verdict.share, grain=grain)
 
     def _task(self, index: int, model: GaugeModel, training: Sequence[Sample], held_out: Sequence[Sample]) -> GaugeTask:
@@ -298,7 +304,7 @@ class _Training:
             self._save(state)
             if not judging:
                 model = task.model.with_(network=weights_of(state))
-                self._publish(self._relied_upon(model, self.verdict), "detail, so far")
+                self._publish(self._relied_upon(model, self.verdict, GLANCE_PAIRS), "detail, so far")
 
         state = self.work.train_network(
             task,
@@ -370,12 +376,15 @@ class _Training:
             "steps": steps,
         }
         shown = []
+        relied: dict[int, GaugeModel] = {}
         for sample, one in list(judged)[:SHOWN_PAIRS] or [(sample, model) for sample in self.samples[:SHOWN_PAIRS]]:
             plain = one.with_(network={}, grain=None, share=1.0)
+            if id(one) not in relied:
+                relied[id(one)] = self._relied_upon(one, verdict, GLANCE_PAIRS)
             answers = {
                 "scan": sample.frames[len(sample.frames) // 2],
                 "closed form": restored(sample, plain),
-                "restored": restored(sample, self._relied_upon(one, verdict)),
+                "restored": restored(sample, relied[id(one)]),
             }
             display = {name: to_display(answer, self.encoding) for name, answer in answers.items()}
             shown.append(Shown(sample.frame, bool(judged), display, to_display(sample.reference, self.encoding)))
