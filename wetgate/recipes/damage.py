@@ -179,7 +179,9 @@ class _Training:
                 self.run.emit({"event": "left out", "pair": pair.number, "reason": reason})
                 continue
             frames = np.stack([self._values(one) for one in window(self.restoration, pair, self.radius)])
-            found = lessons_of_pair(frames, self._values(pictures.reference), pictures.weight, SIDE, MULTIPLE)
+            whole = np.ones(frames.shape[1:3], np.float32)
+            confidence = whole if pictures.weight is None else pictures.weight
+            found = lessons_of_pair(frames, self._values(pictures.reference), confidence, SIDE, MULTIPLE)
             self.given += found
             self.windows += [lesson.frames for lesson in found]
             self.pairs.append(pair.number)
