@@ -26,6 +26,9 @@ FLASH = 0.12
 JUMP = 0.03
 """Of the picture's height: a step up or down that no frame before or after continues."""
 
+BLANK = 0.25
+"""Energy of local contrast, 1 for a picture, below which there is nothing to see: such a frame is like any other."""
+
 _FLARE = 1 / 64
 _SURROUND = 5.0
 _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
@@ -93,6 +96,8 @@ def _contrast(thumbnail: Array) -> Array:
 
 def _step(a: Array, b: Array) -> tuple[float, float]:
     """How alike two contrasts are where they fit best, up to 1, and how far down ``b`` lies there, in heights."""
+    if min(float(np.mean(one**2)) for one in (a, b)) < BLANK:
+        return 1.0, 0.0
     window = cv2.createHanningWindow((WIDTH, HEIGHT), cv2.CV_32F)
     (x, y), _ = cv2.phaseCorrelate(a * window, b * window)  # copies: it writes into what it is given
     if abs(x) > WIDTH / 4 or abs(y) > HEIGHT / 4:
