@@ -113,6 +113,14 @@ def test_identical_pictures_are_perfect() -> None:
         assert gain == pytest.approx(1, abs=1e-9)
 
 
+def test_luma_is_measured_apart_from_colour() -> None:
+    truth = flat(0.5)
+    greener = truth + np.float32([0.1, -0.1 * 0.2126 / 0.7152, 0])
+    measures = measure(greener, truth)
+    assert measures.luma_psnr == 100 and measures.psnr < 25
+    assert measure(flat(0.6), truth).luma_psnr == pytest.approx(20, abs=1e-4)
+
+
 def test_psnr_of_a_constant_error() -> None:
     assert measure(flat(0.6), flat(0.5)).psnr == pytest.approx(20, abs=1e-4)
 

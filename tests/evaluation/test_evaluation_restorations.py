@@ -1,5 +1,6 @@
 """A restoration's model on its pairs, and results against a truth, from real files."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -7,12 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnx.helper
 import pytest
 
 from wetgate.errors import WetgateError
 from wetgate.evaluation.compare import Frame, Method
 from wetgate.evaluation.restorations import common_frames, evaluate_pairs, evaluate_sequence, newest_model, split_pairs
 from wetgate.images import from_display, open_source, write_image
+from wetgate.onnx_model import read_card
 from wetgate.project import create_restoration
 
 ROOT = Path(__file__).parents[2]
@@ -64,6 +68,55 @@ def test_only_the_seen_pairs_are_measured_where_none_was_held_out(faded) -> None
     assert "Pairs trained on (1)" in done.stdout and "Held-out" not in done.stdout
     assert "report.html" in done.stdout.splitlines()[-1]
     assert "No pair was held out" in newest_model(faded.restoration).report.read_text(encoding="utf-8")
+
+
+def of_recipe(faded, recipe: str):
+    return dataclasses.replace(faded, restoration=create_restoration(faded.restoration.folder.parent / recipe, recipe))
+
+
+def test_made_references_are_not_called_true(faded) -> None:
+    painted = of_recipe(faded, "exemplar")
+    painted.add_pair(1001)
+    painted.train()
+    report = evaluate_pairs(painted.restoration, newest_model(painted.restoration))
+    assert report.headline.startswith("The references were made")
+    assert any("nothing how true they are" in limit for limit in report.limits)
+    assert not any("taken for the truth" in limit for limit in report.limits)
+
+
+def test_two_steps_are_measured_by_good_film_alone(faded) -> None:
+    telecine = of_recipe(faded, "telecine")
+    for frame in (1001, 1011, 1021):
+        telecine.add_pair(frame)
+    first, second, third = telecine.restoration.pairs()
+    telecine.train()
+    latest = newest_model(telecine.restoration)
+    assert [pair.number for pair in split_pairs(telecine.restoration, latest)[1]] == [1, 2, 3]
+    second.update(where_from={"reference_element": "film"})
+    third.update(where_from={"scan_element": "telecine", "reference_element": "film"})
+    assert [pair.number for pair in split_pairs(telecine.restoration, latest)[1]] == [2]
+    second.update(where_from={})
+    with pytest.raises(WetgateError, match="both steps"):
+        split_pairs(telecine.restoration, latest)
+    assert first.elements == ("film", "telecine")
+
+
+def test_what_learns_from_the_scan_alone_is_not_asked_for_pairs(faded) -> None:
+    damage = of_recipe(faded, "damage")
+    run = damage.train()
+    done = evaluate(damage.restoration.folder)
+    assert done.returncode == 1 and "wetgate add" not in done.stderr and str(run / "report.html") in done.stderr
+
+
+def test_where_chroma_is_the_scans_the_headline_is_of_luma(faded) -> None:
+    faded.add_pair(1001)
+    run = faded.train()
+    model = onnx.load(run / "model.onnx")
+    card = dataclasses.replace(read_card(run / "model.onnx"), protected="chroma")
+    onnx.helper.set_model_props(model, card.to_metadata())
+    onnx.save(model, run / "model.onnx")
+    headline = evaluate_pairs(faded.restoration, newest_model(faded.restoration)).headline
+    assert "luma" in headline and "100.00 dB" in headline and "dE" not in headline
 
 
 def test_what_the_mask_leaves_out_does_not_count(faded) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from reels import pair, save_footage
 
+from wetgate.cli.main import main
 from wetgate.images import read_image, write_image
 from wetgate.onnx_model import open_model
 from wetgate.project import open_restoration
@@ -48,6 +49,17 @@ def test_no_pairs(wetgate, new):
     fails(wetgate("train", new, "--steps", "1"), new, "holds no pairs")
     fails(wetgate("prepare", new), new, "holds no pairs")
     assert open_restoration(new).runs() == []
+
+
+@pytest.mark.parametrize(
+    ("recipe", "wanted"), [("exemplar", "--paint"), ("damage", "--scan"), ("detail", "--reference")]
+)
+def test_what_is_to_be_added_is_what_the_recipe_learns_from(recipe, wanted, tmp_path, capsys):
+    assert main(["new", str(tmp_path / "reel"), "--recipe", recipe]) == 0
+    assert wanted in capsys.readouterr().out
+    assert main(["train", str(tmp_path / "reel"), "--steps", "1"]) == 1
+    said = capsys.readouterr().err
+    assert wanted in said and ("--reference" in said) == (recipe == "detail")
 
 
 def test_no_frames(wetgate, new, own, tmp_path):

@@ -108,7 +108,7 @@ def test_the_model_says_what_it_is(trained):
     assert stages[0] == "first look" and "closed form" in stages and stages[-1] == "detail"
     assert read_card(run.folder / "model_fp16.onnx").half_of
     report = run.report.read_text(encoding="utf-8")
-    assert "On pairs it had not seen" in report and "closed form" in report
+    assert "On pairs it had not seen: luma" in report and "closed form" in report
 
 
 def test_tiles_change_nothing(trained, pictures):

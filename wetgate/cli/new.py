@@ -5,7 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
-from wetgate.project import ENCODINGS, RECIPES, WITHOUT_REFERENCE, create_restoration
+from wetgate.cli.add import wanted_by
+from wetgate.project import ENCODINGS, RECIPES, create_restoration
 
 HELP = "Start a restoration folder: plain files that hold the pairs, the trainings and the models of one job."
 EPILOG = "example:\n  wetgate new reel3_shot010.wetgate --recipe color --element '35 mm Eastmancolor print, reel 3'"
@@ -38,8 +39,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
 
 
 def describe(result: dict[str, Any]) -> str:
-    pairs = "" if result["recipe"] in WITHOUT_REFERENCE else " --reference PATTERN --frames FRAMES"
     return (
         f"Made {result['folder']} for the recipe {result['recipe']}, {result['encoding']} pictures.\n"
-        f"Next: wetgate add {result['folder']} --scan PATTERN{pairs}"
+        f"Next: wetgate add {result['folder']} {wanted_by(result['recipe'])}"
     )

@@ -9,6 +9,7 @@ import time
 from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, Namespace
 from typing import Any
 
+from wetgate.cli.add import wanted_by
 from wetgate.cli.durations import seconds
 from wetgate.cli.progress import Progress
 from wetgate.errors import WetgateError
@@ -95,9 +96,10 @@ def run(arguments: Namespace) -> dict[str, Any]:
             raise WetgateError(f"Run {work.number:03d} of {restoration.folder} is finished: train without --resume.")
     else:
         if not restoration.pairs() and not restoration.footage:
+            wanted = wanted_by(restoration.recipe)
             raise WetgateError(
-                f"{restoration.folder} holds no pairs: add some with `wetgate add {arguments.folder} --scan ... "
-                "--reference ... --frames ...`."
+                f"{restoration.folder} holds {'no pairs' if '--reference' in wanted else 'no frames'}: add some with "
+                f"`wetgate add {arguments.folder} {wanted}`."
             )
         work = restoration.new_run(_settings(arguments, restoration))
     if arguments.detach:

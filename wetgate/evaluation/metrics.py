@@ -51,7 +51,7 @@ class Measures:
     (mean square) of the high-passed luma over the truth's, 1 is best: below, texture was lost; above, invented.
     hf_correlation: of the two high-passed lumas. fine_gain, middle_gain: the energy ratio below 1 px and from 1 to
     4 px. flicker: mean absolute change of the low-passed error from the frame before, in 8-bit code
-    values; None where the frame before was not measured.
+    values; None where the frame before was not measured. luma_psnr: dB of the luma alone.
     """
 
     psnr: float
@@ -63,6 +63,7 @@ class Measures:
     fine_gain: float
     middle_gain: float
     flicker: float | None = None
+    luma_psnr: float | None = None
 
 
 class Comparison:
@@ -105,8 +106,12 @@ class Comparison:
 
     @cached_property
     def psnr(self) -> float:
-        error = float(np.mean(np.square(self._counted(self.result - self.truth)), dtype=np.float64))
-        return PSNR_CEILING if error <= 0 else min(PSNR_CEILING, -10.0 * math.log10(error))
+        return _decibels(self._counted(self.result - self.truth))
+
+    @cached_property
+    def luma_psnr(self) -> float:
+        result, truth = self._lumas
+        return _decibels(self._counted(result - truth))
 
     @cached_property
     def ssim(self) -> float:
@@ -185,6 +190,7 @@ class Comparison:
             fine_gain=fine,
             middle_gain=middle,
             flicker=None if previous_error is None else flicker([previous_error, self.low_passed_error]),
+            luma_psnr=self.luma_psnr,
         )
 
     @cached_property
@@ -272,6 +278,11 @@ def summarise(measures: Iterable[Measures]) -> Measures:
         return float(np.mean(values)) if values else None
 
     return Measures(**{field.name: mean(field.name) for field in fields(Measures)})  # type: ignore[arg-type]
+
+
+def _decibels(error: Array) -> float:
+    square = float(np.mean(np.square(error), dtype=np.float64))
+    return PSNR_CEILING if square <= 0 else min(PSNR_CEILING, -10.0 * math.log10(square))
 
 
 def flicker(errors: Iterable[Array]) -> float:

@@ -128,8 +128,18 @@ def page_size(pixels: Array) -> Array:
     return np.asarray(cv2.resize(np.asarray(pixels, np.float32), size, interpolation=cv2.INTER_AREA))
 
 
-def limits_of_pairs(*, held_out: int, trained: int) -> list[str]:
-    """What figures from ``held_out`` pairs, next to ``trained`` ones, do not say."""
+_MADE = "The references were made: figures say how near the model comes to them, and nothing how true they are."
+_TAKEN_FOR_TRUE = (
+    "The reference is taken for the truth. Its own faults (compression, another grade, misalignment left over) "
+    "count as errors here, and are learned where they are the same in every pair."
+)
+
+
+def limits_of_pairs(*, held_out: int, trained: int, made: bool = False) -> list[str]:
+    """What figures from ``held_out`` pairs, next to ``trained`` ones, do not say.
+
+    With ``made``, references show what somebody believes, and not the scan's own picture.
+    """
     limits = []
     if held_out == 0:
         limits.append(
@@ -142,12 +152,11 @@ def limits_of_pairs(*, held_out: int, trained: int) -> list[str]:
     if 0 < trained < 4:
         limits.append(
             f"Trained on {trained} {'pair' if trained == 1 else 'pairs'}: "
-            "colours and light that these frames do not show are extrapolated."
+            "what these frames do not show is extrapolated."
         )
     return [
         *limits,
-        "The reference is taken for the truth. Its own faults (compression, another grade, misalignment left over) "
-        "count as errors here, and are learned where they are the same in every pair.",
+        _MADE if made else _TAKEN_FOR_TRUE,
         "Shots unlike the pairs are not covered by these figures; make a restoration for each shot.",
         "Flicker is not measured on pairs: it needs successive frames with a truth.",
     ]

@@ -17,8 +17,9 @@ from wetgate.evaluation.tables import Table
 from wetgate.images import Source, format_frames, read_image
 from wetgate.inference.session import Session
 from wetgate.inference.tiles import Restorer
-from wetgate.project import Pair, Restoration, Run
+from wetgate.project import MADE_REFERENCES, WITHOUT_REFERENCE, Pair, Restoration, Run
 
+_MADE = "The references were made; nothing here says how true they are. "
 SHOWN_HELD_OUT = 6
 SHOWN_TRAINED = 2
 
@@ -38,12 +39,20 @@ def newest_model(restoration: Restoration) -> Run:
 def split_pairs(restoration: Restoration, run: Run) -> tuple[list[Pair], list[Pair]]:
     """The accepted pairs, in order of their frames: those that ``run`` held out, and those that it trained on.
 
-    The run's settings list the held-out ones by number under ``held_out``.
+    The run's settings list the held-out ones by number under ``held_out``. Of the recipe telecine only pairs count
+    whose reference shows what the whole model answers: good film where there is some, else the telecine.
 
     Raises:
         WetgateError: there is no accepted pair.
     """
     pairs = sorted(restoration.pairs({"accepted"}), key=lambda pair: (pair.frame, pair.number))
+    if restoration.recipe == "telecine":
+        pairs = _answered(restoration, pairs)
+    if not pairs and restoration.recipe in WITHOUT_REFERENCE:
+        raise WetgateError(
+            f"{restoration.folder} has no pairs to measure on: read what its training says in {run.report}, or name "
+            "--result and --truth."
+        )
     if not pairs:
         raise WetgateError(
             f"{restoration.folder} has no accepted pair: add some with `wetgate add`, then run `wetgate prepare`."
@@ -98,7 +107,8 @@ def evaluate_pairs(
     tables = [Table(f"{title} ({len(outcome.frames)})", outcome.rows, _inset_note(inset)) for title, outcome in found]
     frames = [row for _, outcome in found for row in outcome.frames]
     rejected = restoration.pairs({"rejected"})
-    limits = limits_of_pairs(held_out=len(held_out), trained=len(trained)) + list(card.limits)
+    made = restoration.recipe in MADE_REFERENCES
+    limits = limits_of_pairs(held_out=len(held_out), trained=len(trained), made=made) + list(card.limits)
     if card.radius:
         limits.append(
             "A pair has no neighbours in time: the model saw the frame itself in their place, and may do better on "
@@ -106,7 +116,7 @@ def evaluate_pairs(
         )
     return Report(
         title=f"{restoration.folder.name}, run {run.number:03d}",
-        headline=_headline(tables[0]),
+        headline=(_MADE if made else "") + _headline(tables[0], luma=card.protected == "chroma"),
         facts={
             "recipe": restoration.recipe,
             "encoding": restoration.encoding,
@@ -222,9 +232,24 @@ def _scan(frame: Frame) -> Any:
     return np.ascontiguousarray(frame.scan)
 
 
-def _headline(table: Table) -> str:
-    """The last row, after the first where there are several."""
+def _answered(restoration: Restoration, pairs: list[Pair]) -> list[Pair]:
+    """The pairs of the film itself whose reference is what the last step learnt from."""
+    last = [pair for pair in pairs if pair.elements[1] == "film"] or pairs
+    of_film = [pair for pair in last if pair.elements[0] == "film"]
+    if len(last) < len(pairs) and not of_film:
+        raise WetgateError(
+            f"{restoration.folder} has no pair of the film itself and good film, by which both steps could be measured "
+            "at once: the report of its training shows each step, and --result with --truth measures any frames."
+        )
+    return of_film or last
+
+
+def _headline(table: Table, *, luma: bool = False) -> str:
+    """The last row, after the first where there are several; of luma alone where nothing else is restored."""
     first, last = table.rows[0].measures, table.rows[-1].measures
+    if luma:
+        lumas = dict.fromkeys(f"{one.luma_psnr:.2f}" for one in (first, last))
+        return f"{table.title}: luma {' → '.join(lumas)} dB."
     values = [
         "PSNR " + " → ".join(dict.fromkeys([f"{first.psnr:.2f}", f"{last.psnr:.2f}"])) + " dB",
         "dE " + " → ".join(dict.fromkeys([f"{first.delta_e:.2f}", f"{last.delta_e:.2f}"])),

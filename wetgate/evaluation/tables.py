@@ -95,6 +95,7 @@ def _nearest_one(value: float) -> float:
 
 COLUMNS = [
     Column("psnr", "PSNR dB", ".2f", "pixel error; higher is better", _higher),
+    Column("luma_psnr", "luma dB", ".2f", "pixel error of the luma alone; higher is better", _higher),
     Column("ssim", "SSIM", ".3f", "structure of the luma; higher is better, 1 at most", _higher),
     Column("delta_e", "dE", ".2f", "mean colour difference (CIEDE2000) without grain; lower is better", _lower),
     Column("delta_e_p95", "dE p95", ".2f", "its 95th percentile: the worst places; lower is better", _lower),

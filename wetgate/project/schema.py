@@ -17,6 +17,8 @@ TRAINABLE = ("color", "exemplar", "detail", "telecine", "damage", "steady")
 """Recipes that `wetgate train` knows: each is a module of wetgate.recipes with a function ``train``."""
 WITHOUT_REFERENCE = ("damage", "steady")
 """Recipes that can do with the scan alone: they learn from its own frames."""
+MADE_REFERENCES = ("exemplar",)
+"""Recipes whose references were made: they show what somebody believes."""
 ELEMENTS = ("film", "telecine")
 """What a picture of a pair can be of."""
 NEIGHBOURS = {"detail": 1, "telecine": 1, "damage": 2}

@@ -461,8 +461,8 @@ def _headline(rows: Sequence[Row], keeps_scan: bool) -> str:
         return "Nothing was found that pairs it had not seen are better for: the model gives the scan back as it is."
     scan, done = rows[0].measures, rows[-1].measures
     return (
-        f"On pairs it had not seen: {scan.psnr:.1f} dB before, {done.psnr:.1f} dB after; of the reference's detail "
-        f"(1 to 4 pixels) {scan.middle_gain or 0:.0%} before, {done.middle_gain or 0:.0%} after."
+        f"On pairs it had not seen: luma {scan.luma_psnr:.1f} dB before, {done.luma_psnr:.1f} dB after; of the "
+        f"reference's detail (1 to 4 pixels) {scan.middle_gain or 0:.0%} before, {done.middle_gain or 0:.0%} after."
     )
 
 
@@ -471,5 +471,5 @@ def _summary(measures: dict[str, dict[str, float]], verdict: Verdict) -> str:
         return "The scan is kept as it is: held-out pairs are better for nothing that was found."
     if not measures:
         return "No pair could be held out, so nothing is known about other frames."
-    scan, done = measures["scan"], measures["restored"]
-    return f"On pairs it had not seen: {scan['psnr']:.1f} dB before, {done['psnr']:.1f} dB after; chroma is the scan's."
+    before, after = (measures[name]["luma_psnr"] for name in ("scan", "restored"))
+    return f"On pairs it had not seen: luma {before:.1f} dB before, {after:.1f} dB after; chroma is the scan's."

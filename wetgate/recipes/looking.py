@@ -25,7 +25,7 @@ from wetgate.evaluation import (
 )
 from wetgate.evaluation.plots import plots_of
 from wetgate.images import to_display, write_image
-from wetgate.project import Restoration, Run
+from wetgate.project import MADE_REFERENCES, Restoration, Run
 from wetgate.training.color_model import ColorModel, forward
 from wetgate.training.samples import Sample
 from wetgate.training.torch_operations import Torch, tensor
@@ -77,6 +77,8 @@ def write_recipe_report(
     seconds: float,
     note: str = "",
     headline: Callable[[Sequence[Row]], str] | None = None,
+    unseen_are: str = "Held-out pairs",
+    limits: Sequence[str] | None = None,
     tables: Sequence[Table] = (),
 ) -> dict[str, dict[str, float]]:
     """Write the run's report.html.
@@ -90,6 +92,8 @@ def write_recipe_report(
         seconds: what the training took.
         note: under the table of held-out pairs.
         headline: the first sentence, from the rows of that table; colour and decibels by default.
+        unseen_are: what the table's figures are of.
+        limits: what the figures do not say; by default what those of pairs do not.
         tables: more of them.
 
     Returns:
@@ -108,7 +112,8 @@ def write_recipe_report(
     rows = [Row(name, summarise(measures)) for name, measures in found.items()]
     held_out = set(run.settings.get("held_out") or ())
     trained = len(restoration.pairs({"accepted"})) - len(held_out)
-    own = [Table(f"Held-out pairs ({len(unseen)})", rows, note)] if rows else []
+    of_pairs = limits_of_pairs(held_out=len(unseen), trained=trained, made=restoration.recipe in MADE_REFERENCES)
+    own = [Table(f"{unseen_are} ({len(unseen)})", rows, note)] if rows else []
     write_report(
         run.report,
         Report(
@@ -124,7 +129,7 @@ def write_recipe_report(
             pictures=pictures,
             tables=[*own, *tables],
             plots=plots_of(run.events()[0]),
-            limits=limits_of_pairs(held_out=len(unseen), trained=trained),
+            limits=of_pairs if limits is None else list(limits),
             pairs=[_line(pair, held_out) for pair in restoration.pairs()],
             settings={**run.settings, **chosen},
         ),
