@@ -77,7 +77,9 @@ def test_a_film_is_enough_to_learn_from(trained):
     assert (model.card.recipe, model.card.radius, model.card.encoding) == ("damage", 1, "display")
     assert model.card.halo is not None and not model.card.steady
     assert local_paths_in(model.data) == []
-    assert run.report.exists() and "held" in run.report.read_text(encoding="utf-8").lower()
+    report = run.report.read_text(encoding="utf-8")
+    assert "Held-out windows (" in report and "Held-out pairs (" not in report
+    assert "frame 3, held out" in report
     assert json.loads(run.record.read_text(encoding="utf-8"))["recipe"] == "damage"
     assert open_model(run.folder / "model_fp16.onnx").card.half_of == model.sha256
 
@@ -111,6 +113,34 @@ def test_masks_are_found_edited_and_repaired_by_exactly(trained, film, tmp_path,
 
     wetgate("detect", folder, film, masks, "--frames", "3", "--overwrite")
     assert np.array_equal(read_image(masks / "film.0003.png").pixels[..., 0], found)
+
+
+@pytest.mark.parametrize("frames", [2, 3, 5, 12])
+def test_no_frame_is_learnt_from_and_judged_by(frames):
+    origins = [("scan", number) for number in range(frames) for _ in range(3)] + [("other", 1)]
+    judging, learning = damage.held_out(origins)
+    assert judging and learning
+    assert sorted([*judging, *learning]) == list(range(len(origins)))
+    assert not {origins[at] for at in judging} & {origins[at] for at in learning}
+
+
+def test_of_one_frame_alone_that_is_said(film, tmp_path):
+    restoration = start(tmp_path / "film.wetgate", film, frames="3")
+    run = restoration.new_run({"recipe": "damage"})
+    with run.lock():
+        told = damage.train(restoration, run, damage.Options(steps=1, seconds=None), 0.0)
+    assert "of the only frame there is" in told["summary"]
+
+
+def test_pairs_that_cannot_be_used_do_not_matter_where_there_is_footage(film, tmp_path):
+    restoration = start(tmp_path / "film.wetgate", film)
+    with restoration.add_pair(2) as draft:
+        write_image(draft.scan, frame(2))
+        write_image(draft.reference, np.random.default_rng(3).random((96, 120, 3)).astype(np.float32))
+    run = restoration.new_run({"recipe": "damage"})
+    with run.lock():
+        told = damage.train(restoration, run, damage.Options(steps=1, seconds=None), 0.0)
+    assert told["state"] == "finished" and told["pairs"] == 0
 
 
 def test_masks_go_nowhere_near_the_scan(trained, film, wetgate):

@@ -23,7 +23,7 @@ from wetgate.images import open_source, parse_frames
 from wetgate.inference.pixels import fill_bad
 from wetgate.onnx_model import ModelCard
 from wetgate.pairing.prepare import prepare
-from wetgate.project import Restoration, Run
+from wetgate.project import Pair, Restoration, Run
 from wetgate.recipes.neighbours import possible_radius, window
 from wetgate.recipes.options import Options
 from wetgate.recipes.work import Follow, Work
@@ -45,11 +45,16 @@ LEAST_SIDE = 80
 WINDOWS = 30
 """Windows taken, for a minute's training; more for longer ones, up to twice as many."""
 HELD_OUT = 5
-"""Each fifth window is for judging alone."""
+"""Each fifth frame is for judging alone."""
 LESSONS_PER_SECOND, LESSONS_PER_STEP, MOST_LESSONS = 0.8, 0.16, 320
 USUAL_WIDTH = 2048
 """Up to this width of a frame damage is simulated at the sizes that dirt has there; on wider ones larger."""
 REPORT_S = 4.0
+LIMITS = (
+    "The damage is simulated, and like that of the lessons: what is on the film may be found less well. Look through "
+    "the masks that `wetgate detect` writes.",
+    "Windows come from all over the footage: a scene that no window shows may come out worse.",
+)
 PROTECTED = "all outside the damage"
 
 
@@ -89,6 +94,7 @@ class _Training:
         self.radius = RADIUS if self.options.radius is None else self.options.radius
         self.pairs: list[int] = []
         self.windows: list[Array] = []
+        self.origins: list[tuple[str, int]] = []
         self.given: list[Lesson] = []
         self.scale = 1.0
 
@@ -111,6 +117,7 @@ class _Training:
             self.run.settings["windows"] = plan
             self.work.keep_settings()
         self.windows = list(self._cut_out(plan))
+        self.origins = [(one["scan"], one["frame"]) for one in plan]
         self.scale = max([1.0, *(one["width"] / USUAL_WIDTH for one in plan)])
         if self.restoration.pairs():
             self._take_in_pairs()
@@ -119,10 +126,8 @@ class _Training:
                 f"{self.restoration.folder} has {len(self.windows)} windows of film to learn from: add frames of the "
                 f"scan with `wetgate add {self.restoration.folder} --scan PATTERN --frames FRAMES`."
             )
-        held_out = range(HELD_OUT // 2, len(self.windows), HELD_OUT) if len(self.windows) >= HELD_OUT else range(1, 2)
-        self.held_out = [self.windows[at] for at in held_out]
-        self.training = [one for at, one in enumerate(self.windows) if at not in held_out]
-        self.run.emit({"event": "windows", "trained": len(self.training), "held_out": len(self.held_out)})
+        self.judging, self.learning = held_out(self.origins)
+        self.run.emit({"event": "windows", "trained": len(self.learning), "held_out": len(self.judging)})
 
     def _planned(self) -> list[dict[str, Any]]:
         """Which part of which frame, spread over all footage."""
@@ -172,7 +177,20 @@ class _Training:
         """Windows of the scans of pairs, and what their references do not show."""
         from wetgate.training.damage_lessons import lessons_of_pair
 
-        for pair, pictures in self.work.of_this_run(prepare(self.restoration)):
+        done = itertools.count(1)
+
+        def follow(pair: Pair) -> None:
+            self.work.tell(message=f"laying references over their scans, {next(done)} pairs done")
+            self.work.obey()
+
+        try:
+            prepared = prepare(self.restoration, follow)
+        except WetgateError as error:
+            if not self.windows:
+                raise
+            self.run.emit({"event": "no pairs", "reason": str(error)})
+            prepared = []
+        for pair, pictures in self.work.of_this_run(prepared):
             radius, reason = possible_radius(self.restoration, [pair], self.radius)
             if radius < self.radius or min(pictures.scan.shape[:2]) < LEAST_SIDE:
                 reason = reason or "it is too small"
@@ -184,6 +202,7 @@ class _Training:
             found = lessons_of_pair(frames, self._values(pictures.reference), confidence, SIDE, MULTIPLE)
             self.given += found
             self.windows += [lesson.frames for lesson in found]
+            self.origins += [(f"pair {pair.number}", pair.frame)] * len(found)
             self.pairs.append(pair.number)
         self.work.note_pairs(len(self.pairs), [])
 
@@ -204,8 +223,8 @@ class _Training:
             self.run.emit({"event": "resumed", "job": 0, "step": 0 if state is None else state.step})
         task = DamageTask(
             index=0,
-            material=Material(self.training, self.scale),
-            held_out=Material(self.held_out, self.scale),
+            material=Material([self.windows[at] for at in self.learning], self.scale),
+            held_out=Material([self.windows[at] for at in self.judging], self.scale),
             radius=self.radius,
             lessons=lessons,
             given=self.given,
@@ -229,7 +248,14 @@ class _Training:
     def _lessons(self, planned: float) -> int:
         """Each lesson takes a tenth of a second or two to make, and is looked at some dozens of times."""
         each = LESSONS_PER_SECOND if self.options.steps is None else LESSONS_PER_STEP
-        return int(np.clip(each * planned, len(self.training), MOST_LESSONS))
+        return int(np.clip(each * planned, len(self.learning), MOST_LESSONS))
+
+    def _unseen(self) -> str:
+        """What is true of the windows that judge."""
+        seen = {self.origins[at] for at in self.learning}
+        if any(self.origins[at] in seen for at in self.judging):
+            return "of the only frame there is, which it has seen elsewhere"
+        return "of frames that it had not seen"
 
     def _model(self, state: State, judged: dict[str, float]) -> DamageModel:
         from wetgate.training.damage_task import parted
@@ -273,13 +299,14 @@ class _Training:
         self.work.tell(message="writing the report", eta_s=None)
         model = self._model(state, judged)
         self.work.publish_half(lambda ops, frames: forward(ops, frames, model), self._card("trained"))
+        frames = itertools.cycle([self.origins[at][1] for at in self.judging])
         shown = [
-            Shown(number, True, {"scan": scan, "restored": restored}, truth)
-            for number, (scan, restored, truth) in enumerate(task.shown(state.weights, judged["threshold"]))
+            Shown(next(frames), True, {"scan": scan, "restored": restored}, truth)
+            for scan, restored, truth in task.shown(state.weights, judged["threshold"])
         ]
         chosen = {"lessons": task.lessons, "steps": state.step, **{key: round(judged[key], 5) for key in judged}}
         summary = (
-            f"On {len(self.held_out)} windows it had not seen, with damage like that it learnt from: F1 of what is "
+            f"On {len(self.judging)} windows {self._unseen()}, with damage like that it learnt from: F1 of what is "
             f"found {judged['f1']:.2f}, {judged['false_share']:.3%} of clean pixels taken for damage, "
             f"{judged['psnr']:.1f} dB inside the damage."
         )
@@ -293,11 +320,13 @@ class _Training:
             note="Windows of the film that no lesson was made of, damaged by simulation; scan and restored against the "
             "window as it was.",
             headline=lambda rows: summary,
+            unseen_are="Held-out windows",
+            limits=LIMITS,
         )
         write_json(self.run.record, self._record("trained", measures))
         found = {key: judged[key] for key in ("f1", "false_share", "psnr", "threshold")}
         lines = (
-            f"Trained on {len(self.training)} windows of film, {task.lessons} lessons, {state.step} steps, in "
+            f"Trained on {len(self.learning)} windows of film, {task.lessons} lessons, {state.step} steps, in "
             f"{self.work.elapsed():.0f} s.\n{summary}"
         )
         return {
@@ -309,3 +338,17 @@ class _Training:
             "steps": state.step,
             "summary": lines,
         }
+
+
+def held_out(origins: Sequence[tuple[str, int]]) -> tuple[list[int], list[int]]:
+    """Indexes of windows for judging, and of those for learning: no frame is in both, unless there is only one.
+
+    Args:
+        origins: the scan and frame of each window.
+    """
+    frames = list(dict.fromkeys(origins))
+    if len(frames) == 1:
+        return [0], list(range(1, len(origins)))
+    chosen = set(frames[HELD_OUT // 2 :: HELD_OUT] or frames[-1:])
+    judging = [at for at, origin in enumerate(origins) if origin in chosen]
+    return judging, [at for at in range(len(origins)) if at not in judging]

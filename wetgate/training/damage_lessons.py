@@ -47,7 +47,13 @@ class Lesson:
 
 
 def make_lesson(
-    windows: Sequence[Array], index: int, doubtful: Array, random: np.random.Generator, *, scale: float = 1.0
+    windows: Sequence[Array],
+    index: int,
+    doubtful: Array,
+    random: np.random.Generator,
+    *,
+    scale: float = 1.0,
+    odd: float = 1.0,
 ) -> Lesson:
     """Damage one of ``windows``.
 
@@ -57,12 +63,13 @@ def make_lesson(
         doubtful: [H, W] 1 where the film itself may be damaged.
         random: everything is drawn from it.
         scale: size of damage, in pixels of a frame 640 wide.
+        odd: how often things are as they rarely are (cuts, jumps, things that fly, a reel's end), 0 to 1.
     """
-    frames = _as_it_may_come(windows, index, random)
-    _fly(frames, random, scale)
+    frames = _as_it_may_come(windows, index, random, odd)
+    _fly(frames, random, scale, odd)
     truth = frames[len(frames) // 2].copy()
     damaged = _damaged(frames, random, scale)
-    if random.uniform() < 0.1:  # the end of a reel: the frame itself stands in for its neighbour
+    if random.uniform() < 0.1 * odd:  # the end of a reel: the frame itself stands in for its neighbour
         middle = len(frames) // 2
         damaged[slice(0, middle) if random.integers(2) else slice(middle + 1, None)] = damaged[middle]
     change = np.abs(damaged[len(frames) // 2] - truth).max(axis=2)
@@ -110,18 +117,18 @@ def lessons_of_pair(
     return found
 
 
-def _as_it_may_come(windows: Sequence[Array], index: int, random: np.random.Generator) -> Array:
+def _as_it_may_come(windows: Sequence[Array], index: int, random: np.random.Generator, odd: float) -> Array:
     """A window with a cut, a jump and flicker, now and then."""
     frames = windows[index].copy()
     middle = len(frames) // 2
     others = [one for at, one in enumerate(windows) if at != index and one.shape == frames.shape]
-    if random.uniform() < 0.12 and others:
+    if random.uniform() < 0.12 * odd and others:
         other = others[int(random.integers(len(others)))]
         for side in (slice(0, middle), slice(middle + 1, None))[:: random.choice((1, -1))][
             : 1 + int(random.integers(4) == 0)
         ]:
             frames[side] = other[side]
-    if random.uniform() < 0.3:
+    if random.uniform() < 0.3 * odd:
         for at in set(range(len(frames))) - {middle}:
             frames[at] = np.roll(frames[at], random.integers(-2, 3, 2), axis=(0, 1))
     if random.uniform() < 0.4:
@@ -130,10 +137,10 @@ def _as_it_may_come(windows: Sequence[Array], index: int, random: np.random.Gene
     return frames.astype(np.float32)
 
 
-def _fly(frames: Array, random: np.random.Generator, scale: float) -> None:
+def _fly(frames: Array, random: np.random.Generator, scale: float, odd: float) -> None:
     """Draw small things that move through all frames, or rain, into the truth."""
     count, height, width = frames.shape[:3]
-    chance = random.uniform()
+    chance = random.uniform() / max(odd, 1e-9)
     if chance < 0.35:
         for _ in range(int(random.integers(1, 5))):
             place, speed = random.uniform((0, 0), (width, height)), random.normal(0, 10 * scale, 2)

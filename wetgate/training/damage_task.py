@@ -32,6 +32,8 @@ SPIKE = 0.08
 """Display values by which a frame of the film itself stands out from both neighbours where it may be damaged."""
 FALSE_SHARE = 5e-4
 """Of the clean pixels: what may be taken for damage at the threshold that is chosen."""
+JUDGED_ODD = 0.1
+"""Lessons that judge show what is rare as rarely as it comes, or a threshold would be chosen for it."""
 THRESHOLDS = tuple(np.round(np.arange(-2.0, 6.01, 0.25), 2).tolist())
 
 _SHADE = 1e-2
@@ -179,7 +181,8 @@ class DamageTask:
             if at not in suspects:
                 suspects[at] = doubtful(material.windows[at], self.radius)
             random = np.random.default_rng((self.seed, self.index, use, number))
-            lesson = make_lesson(material.windows, at, suspects[at], random, scale=material.scale)
+            odd = JUDGED_ODD if use == _JUDGING else 1.0
+            lesson = make_lesson(material.windows, at, suspects[at], random, scale=material.scale, odd=odd)
             made.append(prepared(lesson, self.radius, self.device))
         return made
 
