@@ -24,7 +24,6 @@ from wetgate.images import (
 from wetgate.pairing.thumbnails import draw_missing
 from wetgate.project import (
     ELEMENTS,
-    MADE_REFERENCES,
     NEIGHBOURS,
     WITHOUT_REFERENCE,
     PairDraft,
@@ -91,14 +90,6 @@ def add_arguments(parser: ArgumentParser) -> None:
             choices=ELEMENTS,
             help=f"what the {side} is of, for the recipe telecine (default: {usual})",
         )
-
-
-def wanted_by(recipe: str) -> str:
-    """What `wetgate add` is to be given for a recipe."""
-    if recipe in WITHOUT_REFERENCE:
-        return "--scan PATTERN"
-    beside = "--paint" if recipe in MADE_REFERENCES else "--reference"
-    return f"--scan PATTERN {beside} PATTERN --frames FRAMES"
 
 
 def run(arguments: Namespace) -> dict[str, Any]:

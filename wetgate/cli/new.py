@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
-from wetgate.cli.add import wanted_by
+from wetgate.cli.wanted import wanted_by
 from wetgate.project import ENCODINGS, RECIPES, create_restoration
 
 HELP = "Start a restoration folder: plain files that hold the pairs, the trainings and the models of one job."

@@ -9,9 +9,9 @@ import time
 from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, Namespace
 from typing import Any
 
-from wetgate.cli.add import wanted_by
 from wetgate.cli.durations import seconds
 from wetgate.cli.progress import Progress
+from wetgate.cli.wanted import wanted_by
 from wetgate.errors import WetgateError
 from wetgate.project import Restoration, Run, open_restoration, start_detached
 from wetgate.recipes.catalogue import trainer
