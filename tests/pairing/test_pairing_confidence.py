@@ -10,6 +10,7 @@ import pytest
 
 from wetgate.images import open_source
 from wetgate.pairing.confidence import burnt_in, judge
+from wetgate.pairing.overlap import overlap
 from wetgate.simulate.dust import Dust
 from wetgate.simulate.footage import demo_footage
 from wetgate.simulate.presets import FADED_PRINT
@@ -228,3 +229,10 @@ def test_blank_pictures_are_judged_without_a_crash(value):
     found = judge(blank, blank)
     assert np.isfinite(found.weight).all()
     assert found.weight.shape == (90, 120)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("size", [(1, 1), (5, 7)])
+def test_tiny_pictures_are_laid_over_without_a_murmur(size):
+    picture = np.random.default_rng(1).random((*size, 3)).astype(np.float32)
+    assert overlap(picture, picture[::-1]).weight.shape == size

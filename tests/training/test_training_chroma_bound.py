@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from wetgate.onnx_model import ModelCard
 from wetgate.training import chroma_bound
@@ -76,6 +77,27 @@ def test_a_few_stray_pixels_do_not_widen_it():
     bound = chroma_bound.fit([values], [np.ones(len(values))])
     after = bounded(of_hue(BLUE, 0.9, seed=4), bound)
     assert np.linalg.norm(chroma_bound.saturations(after), axis=1).max() < 0.02
+
+
+@pytest.mark.parametrize("density", [0.0, 0.3, 1.806, 5.0, -1.0])
+def test_grey_stays_grey(reds, density):
+    """It has no hue at all."""
+    grey = torch.full((1, 3, 2, 2), density)
+    np.testing.assert_allclose(chroma_bound.apply(Torch(), grey, reds[1]), grey.clamp(max=3.0), atol=1e-4)
+
+
+@pytest.mark.parametrize("value", [-0.5, -0.1, 3.0, 1e4])
+@pytest.mark.parametrize("encoding", ["display", "linear", "log"])
+def test_what_no_picture_holds_gives_numbers(reds, value, encoding):
+    coefficients = np.zeros((10, 3), np.float32)
+    coefficients[1:4] = [[1.5, -0.2, 0.1], [0.3, 0.9, 0.1], [-0.5, 0.2, 1.2]]
+    coefficients[4:] = -0.3
+    for bound in (None, reds[1]):
+        model = ColorModel(encoding, "grain", coefficients, LUMA, bound=bound)
+        for channels in ([0, 1, 2], [0], [2]):
+            scan = torch.full((1, 3, 16, 16), 0.4)
+            scan[:, channels, 4:8, 4:8] = value
+            assert forward(Torch(), scan, model).isfinite().all(), (bound is None, channels)
 
 
 @pytest.mark.parametrize("protect", ["grain", "luma", "none"])

@@ -8,7 +8,7 @@ import pytest
 import torch
 from color_pictures import FADE, faded, smooth_picture, torch_answer
 
-from wetgate.training import detail, kernels, quadratic
+from wetgate.training import closed_form, detail, kernels, quadratic
 from wetgate.training.closed_form import first_model, with_kernels
 from wetgate.training.samples import make_sample, rarity
 from wetgate.training.torch_operations import Torch
@@ -32,6 +32,18 @@ def test_the_fit_recovers_a_known_transform():
     wanted = curve(picture[0].reshape(3, -1).T.numpy())
     assert np.abs(answer - wanted).max() < 0.03
     assert np.abs(answer - wanted).mean() < 0.005
+
+
+def test_a_little_below_black_is_a_little_darker_than_black():
+    """Curves that bend back would make an overshoot of black, as files of floats hold it, lighter than anything."""
+    coefficients = np.zeros((quadratic.TERMS, 3), np.float32)
+    coefficients[1:4], coefficients[4:7] = 1.9 * np.eye(3), -0.5 * np.eye(3)
+    below = torch.tensor([1.8, 2.4, 3.0, 30.0])[None, None, None].repeat(1, 3, 1, 1)
+    answer = quadratic.apply(Torch(), below, coefficients)[0, 0, 0]
+    assert (answer.diff() > 0).all()
+    np.testing.assert_allclose(
+        closed_form._fitted(below[0].permute(1, 2, 0).numpy(), coefficients)[0, :, 0], answer, atol=1e-4
+    )
 
 
 def test_every_pair_counts_the_same_whatever_its_size():

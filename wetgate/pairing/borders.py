@@ -117,7 +117,7 @@ def _expected(source: Array, target: Array) -> tuple[Array, Array]:
     """The target's usual value, and its deviation, where the source [H, W] is as bright as it is."""
     every = np.s_[::3, ::3]
     level, value = source[every].ravel(), target[every].ravel()
-    parts = np.array_split(np.argsort(level), 24)
+    parts = [part for part in np.array_split(np.argsort(level), 24) if len(part)]
     centres = [float(np.median(level[part])) for part in parts]
     middles = [float(np.median(value[part])) for part in parts]
     deviations = [1.5 * float(np.median(np.abs(value[part] - m))) for part, m in zip(parts, middles, strict=True)]

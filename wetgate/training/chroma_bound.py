@@ -28,6 +28,8 @@ _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _SHARPNESS = 120.0
 """Of the interpolation between hues: 24 of them are 15 degrees apart, where exp(120 (cos - 1)) is 0.02."""
 _LEAST_LUMA = 1e-3
+FARTHEST = 6.0
+"""Density to either side of 0 beyond which nothing lies that a picture shows; values there are numbers still."""
 _TINY = 1e-6
 
 
@@ -69,13 +71,13 @@ def fit(values: Sequence[Array], weights: Sequence[Array]) -> ChromaBound:
 
 def apply(ops: Any, density: Any, bound: ChromaBound) -> Any:
     """A density [N, 3, H, W] whose saturation lies within the bound at its hue; luma and hue stay."""
-    values = ops.exp(ops.affine(density, -math.log(10), 0.0))
+    values = ops.exp(ops.affine(ops.at_least(density, -FARTHEST), -math.log(10), 0.0))
     luma = ops.at_least(ops.convolve(values, _LUMA[None, :, None, None]), _LEAST_LUMA)
     chroma = ops.multiply(ops.convolve(values, _TO_CHROMA[:, :, None, None]), _reciprocal(ops, luma))
     square = ops.at_least(ops.sum_channels(ops.multiply(chroma, chroma)), _TINY**2)
     towards = ops.exp(ops.affine(ops.log(square), -0.5, 0.0))
     cosines = ops.multiply(ops.convolve(chroma, _DIRECTIONS[:, :, None, None]), towards)
-    near = ops.exp(ops.affine(cosines, _SHARPNESS, -_SHARPNESS))
+    near = ops.exp(ops.affine(ops.subtract(cosines, ops.most_of_channels(cosines)), _SHARPNESS, 0.0))
     reach = ops.convolve(near, np.maximum(bound.reach, _TINY)[None, :, None, None].astype(np.float32))
     allowed = ops.multiply(reach, _reciprocal(ops, ops.sum_channels(near)))
     kept = ops.at_most(ops.multiply(allowed, towards), 1.0)

@@ -95,8 +95,10 @@ def _detail(samples: Sequence[Sample], model: ColorModel) -> Array:
 
 def _fitted(low: Array, coefficients: Array) -> Array:
     i, j = np.array([0, 1, 2, 0, 1, 0]), np.array([0, 1, 2, 1, 2, 2])
-    terms = np.concatenate([low, low[..., i] * low[..., j]], -1)
-    return terms @ coefficients[1:] + coefficients[0]
+    inside = np.clip(low, quadratic.LIGHTEST, quadratic.DARKEST)
+    terms = np.concatenate([inside, inside[..., i] * inside[..., j]], -1)
+    fitted: Array = terms @ coefficients[1:] + coefficients[0] + (low - inside)
+    return fitted
 
 
 def _band(picture: Array) -> Array:

@@ -179,6 +179,8 @@ def forward_with_coverage(ops: Any, frames: Any, model: ColorModel) -> tuple[Any
     """
     padded = ops.pad_to_multiple(frames, MULTIPLE << model.coarser)
     density = to_density(ops, padded, model.encoding)
+    if model.bound is not None:
+        density = ops.at_most(ops.at_least(density, -chroma_bound.FARTHEST), chroma_bound.FARTHEST)
     low = blur(ops, density, LOW_PASS)
     keeps_detail = model.protect != "none"
     restored, near = colour(ops, low if keeps_detail else density, ops.shrink(low), model, ops.enlarge)

@@ -18,6 +18,9 @@ Array = NDArray[np.float32]
 
 TERMS = 10
 _PRODUCTS = ((0, 0), (1, 1), (2, 2), (0, 1), (1, 2), (0, 2))
+LIGHTEST, DARKEST = -0.5, 1.9
+"""Densities between which curves hold: three times a display white, and a little below black. What lies beyond, as an
+overshoot of black does in a file of floats, keeps its distance to them: a parabola would throw it far away."""
 _MATRIX_RIDGE = 1e-3
 _CURVE_RIDGE = 0.1
 
@@ -70,7 +73,9 @@ def _about_zero(constant: Any, slope: Any, bends: Any, centre: Any) -> Any:
 
 def apply(ops: Any, density: Any, coefficients: Array) -> Any:
     """Restored densities [N, 3, H, W] of scan densities of the same shape."""
-    channels = [ops.channels(density, i, i + 1) for i in range(3)]
+    inside = ops.at_most(ops.at_least(density, LIGHTEST), DARKEST)
+    channels = [ops.channels(inside, i, i + 1) for i in range(3)]
     products = [ops.multiply(channels[i], channels[j]) for i, j in _PRODUCTS]
     kernel = np.ascontiguousarray(coefficients[1:].T[:, :, None, None])
-    return ops.convolve(ops.concat([density, *products]), kernel, coefficients[0])
+    answer = ops.convolve(ops.concat([inside, *products]), kernel, coefficients[0])
+    return ops.add(answer, ops.subtract(density, inside))
