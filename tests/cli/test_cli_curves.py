@@ -55,10 +55,10 @@ def test_with_weave_they_also_say_where_frames_lie(tmp_path):
     folder = tmp_path / "woven"
     folder.mkdir()
     random = np.random.default_rng(3)
-    wide = random.random((10, 13, 3), np.float32).repeat(10, axis=0).repeat(10, axis=1)
-    shifts = random.integers(-2, 3, (10, 2))
+    wide = random.random((18, 22, 3), np.float32).repeat(10, axis=0).repeat(10, axis=1)
+    shifts = random.integers(-1, 2, (10, 2))  # a hundredth of the width is the most that is taken for weave
     for number, (x, y) in enumerate(shifts, 1):
-        write_image(folder / f"shot.{number:04d}.exr", wide[4 - y : 84 - y, 4 - x : 104 - x], bit_depth="float")
+        write_image(folder / f"shot.{number:04d}.exr", wide[4 - y : 164 - y, 4 - x : 204 - x], bit_depth="float")
     done = curves_of(folder, tmp_path / "woven.json", "--weave", "--json")
     assert done.returncode == 0, done.stderr
     found = load_curves(tmp_path / "woven.json").transforms.frames

@@ -367,6 +367,33 @@ def test_masks_of_damage_reach_their_stage_wherever_it_stands(repairing, gain, s
     assert (again["restored"], again["kept"]) == (1, 1)
 
 
+def test_masks_on_frames_that_were_moved_before_are_told_of(repairing, gain, save_sequence, tmp_path):
+    scan = save_sequence([1], depth="float")
+    write_image(tmp_path / "mask.png", np.ones((16, 24, 3), np.float32))
+    rest = Curves("display", {1: STILL}, transforms=Transforms((24, 16), {1: Transform(1.0)}))
+    with open_source(tmp_path / "mask.png") as masks:
+        moved, told = Stage(Session(gain(1.0), "cpu"), rest), Stage(Session(repairing, "cpu"), damage=masks)
+        for models, count in (([moved, told], 1), ([told, moved], 0)):
+            notes = run(models, scan, tmp_path / f"out{count}")["notes"]
+            assert sum("drawn on the frames at rest" in note for note in notes) == count
+
+
+@pytest.mark.parametrize("what", ["mask", "damage"])
+def test_masks_are_never_written_over(repairing, save_sequence, tmp_path, what):
+    scan, masks = save_sequence([1, 2], depth="float"), tmp_path / "masks"
+    masks.mkdir()
+    for number in (1, 2):
+        write_image(masks / f"shot.{number:04d}.exr", np.ones((16, 24, 3), np.float32))
+    before = {path.name: path.read_bytes() for path in masks.iterdir()}
+    with open_source(masks) as source:
+        stage = Stage(Session(repairing, "cpu"), damage=source if what == "damage" else None)
+        options = {"mask": masks} if what == "mask" else {}
+        with pytest.raises(WetgateError, match=r"holds the mask shot\.0001\.exr"):
+            run([stage], scan, masks, frames=[1], **options)
+        assert {path.name: path.read_bytes() for path in masks.iterdir() if path.is_file()} == before
+        assert run([stage], scan, masks / "repaired", **options)["restored"] == 2
+
+
 def test_without_masks_the_model_finds_the_damage(repairing, save_sequence, tmp_path):
     scan = save_sequence([1], depth="float")
     run([repairing], scan, tmp_path / "out")

@@ -153,6 +153,9 @@ def test_files_come_back_and_older_ones_are_read(tmp_path):
         {"size": [60, 40], "frames": {"1": [0, 0, float("nan"), 1, 1]}},
         {"size": [60, 40], "frames": {"1": [0, 0, 0, 0, 1]}},
         {"size": [60, 40], "frames": {"1": [0, 0, 90, 1, 1]}},
+        {"size": [60, 40], "frames": {"1": [1e30, 0, 0, 1, 1]}},
+        {"size": [60, 40], "frames": {"1": [10**400, 0, 0, 1, 1]}},
+        {"size": [float("inf"), 40], "frames": {}},
         {"frames": {}},
         None,
     ],
@@ -161,6 +164,23 @@ def test_damaged_transforms_are_refused(damage):
     whole = moving(TILTED).to_json() | {"transforms": damage}
     with pytest.raises(WetgateError, match="damaged"):
         Curves.from_json(whole)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"frames": {"1": [[10**400, 0]] * 3}},
+        {"frames": {"1": [[1e300, 0]] * 3}},
+        {"frames": {"1": [[float("nan"), 0]] * 3}},
+        {"shots": [[1, float("inf")]]},
+        {"schema": 3},
+    ],
+)
+def test_damaged_curves_are_refused_by_the_name_of_their_file(damage, tmp_path):
+    path = tmp_path / "steady.json"
+    path.write_text(json.dumps(moving(TILTED).to_json() | damage))
+    with pytest.raises(WetgateError, match=r"steady\.json are damaged"):
+        load_curves(path)
 
 
 def run(model, scan, output, curves, **options):
@@ -181,6 +201,27 @@ def test_a_sequence_is_brought_to_rest_and_says_so(gain, save_sequence, tmp_path
     assert run(gain(1.0), scan, output, curves)["kept"] == 3
     other = moving(TILTED, UNMOVED, Transform(2, 0), size=(24, 16))
     assert run(gain(1.0), scan, output, other)["kept"] == 2
+    measured_twice_as_large = moving(TILTED, UNMOVED, Transform(2, 0), size=(48, 32))
+    assert run(gain(1.0), scan, output, measured_twice_as_large)["kept"] == 0
+
+
+def test_curves_of_another_encoding_are_refused(gain, serving, save_sequence, tmp_path):
+    scan, model, curves = save_sequence([1], depth="float"), gain(1.0), moving(UNMOVED, size=(24, 16), encoding="log")
+    with pytest.raises(WetgateError, match=r"measured on log pictures, but the model \(color\) was trained on display"):
+        run(model, scan, tmp_path / "out", curves)
+    (tmp_path / "log.json").write_text(curves.dumps())
+    with serving.client() as client, pytest.raises(ServerError, match="measured on log pictures"):
+        client.render_file(
+            [scan / "shot.0001.exr"], tmp_path / "a.exr", model, numbers=[1], curves=tmp_path / "log.json"
+        )
+
+
+def test_a_foreign_models_receipts_say_for_which_encoding_the_curves_were(save_model, save_sequence, tmp_path):
+    foreign = save_model(model_of([helper.make_node("Identity", ["frames"], ["restored"])]), "foreign.onnx")
+    scan, output, curve = save_sequence([1], depth="float"), tmp_path / "out", ((0.1, 0.2),) * 3
+    for encoding in ("display", "linear"):
+        assert run(foreign, scan, output, Curves(encoding, {1: curve}))["kept"] == 0
+        assert run(foreign, scan, output, Curves(encoding, {1: curve}))["kept"] == 1
 
 
 def test_what_is_masked_or_no_number_stays_where_the_scan_has_it(gain, tmp_path):

@@ -148,9 +148,10 @@ def test_what_somebody_looks_at_is_shown_at_rest(scan, tmp_path):
 def test_another_scan_is_measured_anew_and_a_file_of_curves_may_be_named(wetgate, scan, train, tmp_path):
     _, run = train()
     other = save_scan(tmp_path / "other", range(1, 13))
-    code, _, err = wetgate("apply", run.model, other, tmp_path / "out", "--json")
+    code, out, err = wetgate("apply", run.model, other, tmp_path / "out", "--json")
     assert code == 0, err
     assert "frames measured" in err or (tmp_path / "out" / ".wetgate").exists()
+    assert any("was measured on another scan" in note for note in json.loads(out)["notes"])
     kept = list((tmp_path / "out" / ".wetgate").glob("steady-*.json"))
     assert len(kept) == 1 and len(load_curves(kept[0]).frames) == 12
     code, _, err = wetgate("apply", run.model, other, tmp_path / "named", "--curves", run.folder / "steady.json")
@@ -242,6 +243,18 @@ def test_flicker_is_taken_out_once_in_a_chain():
         _steadied([color, steady], None)
     with pytest.raises(WetgateError, match="leave --steady"):
         _steadied([steady], False)
+    with pytest.raises(WetgateError, match="Only one model"):
+        _steadied([steady, damage, moves], None)
+
+
+def test_a_file_of_curves_is_applied_once_and_never_left_out_silently():
+    moves, color, damage = card("steady", False), card("color", True), card("damage", False)
+    assert _steadied([damage], None, named=True) == [0]
+    assert _steadied([damage, color], None, named=True) == [1]
+    assert _steadied([damage, color], True, named=True) == [0]
+    assert _steadied([moves, color], None, named=True) == [0]
+    with pytest.raises(WetgateError, match="leave one out"):
+        _steadied([color], False, named=True)
 
 
 def test_a_stop_leaves_no_model(scan, tmp_path):

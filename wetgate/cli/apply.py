@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, Namespace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from wetgate.errors import WetgateError
 from wetgate.images import Source, open_sink, open_source, parse_frames
 from wetgate.inference.chains import Stage
 from wetgate.inference.curves import STEADY, Curves, identity, kept, load_curves, sidecar
-from wetgate.inference.sequences import apply, chosen
+from wetgate.inference.sequences import apply, check, chosen
 from wetgate.inference.session import DEVICES, Session
 from wetgate.onnx_model import ModelCard
 from wetgate.project import open_restoration
@@ -61,7 +63,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--curves",
         metavar="FILE",
-        help="what steadies the scan, as `wetgate curves` or the recipe steady made it (default: measured if wanted)",
+        help="what steadies the scan, as `wetgate curves` or the recipe steady made it, whatever the models were "
+        "trained on (default: measured if wanted)",
     )
     parser.add_argument("--change-map", metavar="DIR", help="also write what was changed: pictures and figures")
     parser.add_argument("--device", choices=DEVICES, default="auto", help="where to compute (default: auto)")
@@ -84,7 +87,8 @@ def run(arguments: Namespace) -> dict[str, Any]:
         damage = opened.enter_context(open_source(arguments.damage)) if arguments.damage is not None else None
         frames = chosen(source, parse_frames(arguments.frames) if arguments.frames is not None else None)
         sink = open_sink(arguments.output, source)
-        first, *then = _stages(models, sessions, source, damage, sink.path(frames[0]), arguments)
+        notes: list[str] = []
+        first, *then = _stages(models, sessions, source, damage, sink.path(frames[0]), arguments, notes.append)
         progress = opened.enter_context(Progress(len(frames), "frames", quiet=arguments.json))
         result = apply(
             first.session,
@@ -103,7 +107,12 @@ def run(arguments: Namespace) -> dict[str, Any]:
         {"model": str(model), "model_sha256": session.model_sha256, "recipe": session.card.recipe}
         for model, session in zip(models, sessions, strict=True)
     ]
-    return {**used[0], **({"then": used[1:]} if then else {}), **result}
+    return {
+        **used[0],
+        **({"then": used[1:]} if then else {}),
+        **result,
+        "notes": [*notes, *result["notes"]],
+    }
 
 
 def describe(result: dict[str, Any]) -> str:
@@ -139,27 +148,43 @@ def _stages(
     damage: Source | None,
     output: Path,
     arguments: Namespace,
+    note: Callable[[str], None],
 ) -> list[Stage]:
     """The models with what goes with each: flicker is taken out once, and one of them is told what to repair."""
-    steadied = _steadied([session.card for session in sessions], arguments.steady)
+    steadied = _steadied([session.card for session in sessions], arguments.steady, named=arguments.curves is not None)
     repairs = [index for index, session in enumerate(sessions) if session.takes_damage]
     told = (repairs or [0])[0] if damage is not None else None
-    stages = []
-    for index, session in enumerate(sessions):
-        curves = _curves(source, models[index], session, output, arguments) if index in steadied else None
-        stages.append(Stage(session, curves, damage if index == told else None))
+    stages = [Stage(session, None, damage if index == told else None) for index, session in enumerate(sessions)]
+    check(stages)  # before the scan is measured, which takes long
+    for index in steadied:
+        curves = _curves(source, models[index], sessions[index], output, arguments, note)
+        stages[index] = replace(stages[index], curves=curves)
     return stages
 
 
-def _steadied(cards: list[ModelCard], wanted: bool | None) -> list[int]:
+def _steadied(cards: list[ModelCard], wanted: bool | None, *, named: bool = False) -> list[int]:
     """Which models are given a steadied scan: flicker is taken out once, and by a model of the recipe `steady` if any.
 
+    Args:
+        cards: of the models.
+        wanted: whether flicker is to be taken out; None: as the models were trained.
+        named: whether a file says what steadies the scan.
+
     Raises:
-        WetgateError: such a model is told not to, or stands behind one that wants a steadied scan.
+        WetgateError: such a model is told not to, stands behind one that wants a steadied scan, or is not the only one;
+            or a file is named and not wanted.
     """
     own = [index for index, card in enumerate(cards) if card.recipe == STEADY]
     trained = [index for index, card in enumerate(cards) if card.steady]
+    if named and wanted is False:
+        raise WetgateError("--curves names what steadies the scan, --no-steady leaves it as it is: leave one out.")
+    if len(own) > 1:
+        raise WetgateError(
+            "Only one model of the recipe steady can be in a chain: a second would move the same frames once more."
+        )
     if not own:
+        if named and not trained:
+            return [0]
         return {None: trained[:1], True: [0], False: []}[wanted]
     if wanted is not None:
         raise WetgateError(
@@ -170,20 +195,28 @@ def _steadied(cards: list[ModelCard], wanted: bool | None) -> list[int]:
             f"The model for {cards[trained[0]].recipe} wants a scan without flicker, but steady comes after it: name "
             "the model of the recipe steady first."
         )
-    return own if any(cards[index].steady for index in own) else sorted({*own, *trained[:1]})
+    return own if named or cards[own[0]].steady else sorted({*own, *trained[:1]})
 
 
-def _curves(source: Source, model: Path, session: Session, output: Path, arguments: Namespace) -> Curves:
+def _curves(
+    source: Source, model: Path, session: Session, output: Path, arguments: Namespace, note: Callable[[str], None]
+) -> Curves:
     """What steadies the scan, kept beside the receipts so that a resumed run gives the same bits."""
     if arguments.curves is not None:
         return load_curves(Path(arguments.curves))
     card = session.card
     encoding = card.encoding or "display"
     beside = sidecar(model)
-    if card.recipe == STEADY and beside.exists():
+    if card.recipe == STEADY and not beside.exists():
+        note(f"{beside} is missing, which says what the model does to each frame: the scan was measured anew.")
+    elif card.recipe == STEADY:
         found = load_curves(beside)
         if found.scan == identity(source):
             return found
+        note(
+            f"{beside} was measured on another scan, or before its files were copied or changed, so this one was "
+            "measured anew. Where it is meant for this one all the same, or was edited by hand, name it with --curves."
+        )
 
     def measure() -> Curves:
         from wetgate.pairing import deflicker, steadying

@@ -35,6 +35,8 @@ SIDECAR = "steady.json"
 """Beside such a model: what it does to the frames of the scan that it was made from."""
 STILL: Curve = ((0.0, 0.0), (0.0, 0.0), (0.0, 0.0))
 
+_MOST = 1e3
+"""In density, far beyond any film: more is no curve but a damaged file."""
 _FLARE = {"display": 1 / 64, "linear": 1 / 1024}
 _SCALE = {"display": 1.0, "linear": 1 / 2.2, "log": 2.046 / 0.6 / 2.2}
 _ROWS = 128
@@ -172,7 +174,7 @@ class Curves:
             shots = tuple((int(first), int(last)) for first, last in value["shots"])
             moved = Transforms.from_json(value["transforms"]) if value["schema"] == SCHEMA_MOVED else None
             return cls(value["encoding"], frames, shots, str(value["scan"]), moved)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise WetgateError("The exposure curves are damaged or of another version: measure them again.") from error
 
     def dumps(self) -> str:
@@ -238,7 +240,12 @@ def load_curves(path: Path) -> Curves:
         raise WetgateError(f"The exposure curves {path} do not exist. Check the path.") from error
     except (OSError, ValueError, RecursionError) as error:
         raise WetgateError(f"{path} holds no exposure curves that can be read: measure them again.") from error
-    return Curves.from_json(value)
+    try:
+        return Curves.from_json(value)
+    except WetgateError as error:
+        raise WetgateError(
+            f"The exposure curves in {path} are damaged or of another version: measure them again."
+        ) from error
 
 
 def as_lists(curve: Curve) -> list[list[float]]:
@@ -253,6 +260,6 @@ def as_curve(channels: Any) -> Curve:
         ValueError, TypeError: it is none.
     """
     red, green, blue = ((float(offset), float(gain)) for offset, gain in channels)
-    if not all(math.isfinite(number) for channel in (red, green, blue) for number in channel):
-        raise ValueError("not a number")
+    if not all(abs(number) <= _MOST for channel in (red, green, blue) for number in channel):
+        raise ValueError("not a number, or none of film")
     return red, green, blue

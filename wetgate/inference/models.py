@@ -85,11 +85,19 @@ class Models:
         the recipe `steady`; None where there is neither, and the model can do without.
 
         Raises:
-            WetgateError: as :meth:`describe` and :meth:`curves`; a model of the recipe `steady` lies alone.
+            WetgateError: as :meth:`describe` and :meth:`curves`; the file is of another encoding than the model; or a
+                model of the recipe `steady` lies alone.
         """
+        card = self.describe(model).card
         if named:
-            return self.curves(Path(named))
-        if self.describe(model).card.recipe != STEADY:
+            found = self.curves(Path(named))
+            if card.encoding not in ("", found.encoding):
+                raise WetgateError(
+                    f"{named} was measured on {found.encoding} pictures, but {model.name} was trained on "
+                    f"{card.encoding} ones: measure the scan for --encoding {card.encoding}."
+                )
+            return found
+        if card.recipe != STEADY:
             return None
         if not sidecar(model).exists():
             raise WetgateError(

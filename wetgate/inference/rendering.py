@@ -99,6 +99,8 @@ def render_file(models: Models, request: RenderFile, turn: Turn, stop: Stop) -> 
     source, number = scans[len(scans) // 2], request.numbers[len(scans) // 2]
     with _refused_as(Code.FILE):
         _check_files(output, scans)
+        if request.mask and Path(request.mask).resolve() == output.resolve():
+            raise WetgateError(f"{output} is the mask, which would be overwritten: choose another output.")
         curves = models.curves_for(Path(request.model), request.curves)
         window = _read_window(scans, request.numbers, curves)
         image = window[len(window) // 2].image

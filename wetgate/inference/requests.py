@@ -10,7 +10,7 @@ from typing import Any
 from wetgate.errors import WetgateError
 from wetgate.images import Sink, Source, format_frames
 from wetgate.inference.chains import Plan, Stage
-from wetgate.inference.curves import Curves, as_lists
+from wetgate.inference.curves import as_lists
 from wetgate.inference.frames import SOFTWARE
 from wetgate.inference.reading import Hashes, Masks
 from wetgate.inference.summary import FrameResult
@@ -64,7 +64,7 @@ class Requests:
             "window": window,
             "inputs": [self._hashes.of(self._source.path(number)) for number in window],
             "mask": self._hashes.of_any(self._masks.path(frame)) if self._masks else None,
-            "exposure": _exposure(first[0].curves, window),
+            "exposure": _exposure(first[0], window),
         }
         if self._damage[0]:
             request["damage"] = self._of_masks(self._damage[0], plan.windows[0])
@@ -74,7 +74,7 @@ class Requests:
                 {
                     "model": stage.session.model_sha256,
                     "window": (looked_at := sorted({number for window in windows.values() for number in window})),
-                    "exposure": _exposure(stage.curves, looked_at),
+                    "exposure": _exposure(stage, looked_at),
                     "damage": self._of_masks(masks, windows),
                 }
                 for stage, windows, masks in later
@@ -135,7 +135,20 @@ class Requests:
         return "change_map" in result and change_maps.is_intact(self._change_map, frame, result["change_map"])
 
 
-def _exposure(curves: Curves | None, frames: Iterable[int]) -> list[Any] | None:
-    if curves is None or curves.transforms is None:
-        return [as_lists(curves.of(number)) for number in frames] if curves else None
-    return [{"curve": as_lists(curves.of(number)), "place": list(curves.place_of(number))} for number in frames]
+def _exposure(stage: Stage, frames: Iterable[int]) -> Any:
+    """What steadies these frames, and whatever else that depends on."""
+    curves = stage.curves
+    if curves is None:
+        return None
+    numbers = list(frames)
+    lists = [as_lists(curves.of(number)) for number in numbers]
+    implied = stage.session.card.encoding or "display"
+    if curves.transforms is None and curves.encoding == implied:
+        return lists
+    moved = curves.transforms
+    return {
+        "encoding": curves.encoding,
+        "curves": lists,
+        "size": None if moved is None else list(moved.size),
+        "places": None if moved is None else [list(moved.of(number)) for number in numbers],
+    }

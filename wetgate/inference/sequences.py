@@ -81,7 +81,7 @@ def apply(
     """
     try:
         stages = (Stage(session, curves, damage), *then)
-        _check(stages)
+        check(stages)
         run = _Run(stages, source, sink, chosen(source, frames), mask, change_map, tile)
         run.prepare()
         results = run.results_that_stand(progress)
@@ -109,6 +109,7 @@ def apply(
         "notes": [
             *notes(cards, results),
             *_steadying_note(stages),
+            *_moved_masks_note(stages),
             *handles_note(sum(card.radius for card in cards), source, run.frames),
         ],
         **summarise(results),
@@ -143,6 +144,8 @@ class _Run:
         self._damage = [
             Masks(stage.damage, frames, source.size) if stage.damage is not None else None for stage in stages
         ]
+        for masks in (mask, *(stage.damage for stage in stages)):
+            _keep_masks(masks, sink, frames)
         self._hashes = Hashes()
         self._requests = Requests(stages, source, sink, self._masks, self._damage, change_map, self._hashes, frames)
         width, height = source.size
@@ -255,8 +258,12 @@ def chosen(source: Source, frames: Sequence[int] | None) -> list[int]:
     return wanted
 
 
-def _check(stages: Sequence[Stage]) -> None:
-    """Raise a sentence where these models cannot work one after another."""
+def check(stages: Sequence[Stage]) -> None:
+    """Fail where these models cannot work one after another, or with what goes with each.
+
+    Raises:
+        WetgateError: they cannot.
+    """
     encodings = {stage.session.card.encoding for stage in stages} - {""}
     if len(encodings) > 1:
         named = ", ".join(f"{_name(stage)} on {stage.session.card.encoding or 'unknown'}" for stage in stages)
@@ -265,6 +272,12 @@ def _check(stages: Sequence[Stage]) -> None:
             "another makes: convert the pictures between two runs, or train the models alike."
         )
     for stage in stages:
+        if stage.curves is not None and stage.session.card.encoding not in ("", stage.curves.encoding):
+            raise WetgateError(
+                f"The exposure curves were measured on {stage.curves.encoding} pictures, but the model "
+                f"({_name(stage)}) was trained on {stage.session.card.encoding} ones: measure them for --encoding "
+                f"{stage.session.card.encoding}."
+            )
         if stage.damage is not None and not stage.session.takes_damage:
             raise WetgateError(
                 f"The model ({_name(stage)}) cannot be told where to repair: train one with the recipe `damage`."
@@ -281,6 +294,35 @@ def _steadying_note(stages: Sequence[Stage]) -> list[str]:
         f"Flicker is taken out before the model for {_name(stages[steadied])}, by curves that were measured on the "
         f"scan, but the model for {before[0]} has changed its colours by then: with --steady it is taken out first."
     ]
+
+
+def _moved_masks_note(stages: Sequence[Stage]) -> list[str]:
+    """What to know where masks of damage are laid over frames that were moved before."""
+    told = next((index for index, stage in enumerate(stages) if stage.damage is not None), -1)
+    if not any(stage.curves is not None and stage.curves.transforms is not None for stage in stages[: told + 1]):
+        return []
+    return [
+        "The frames are brought to rest before the masks of damage are laid over them, and the masks are not moved: "
+        "they must be drawn on the frames at rest. If they are the scan's, name the model for damage before the one "
+        "for steady."
+    ]
+
+
+def _keep_masks(masks: Source | None, sink: Sink, frames: Sequence[int]) -> None:
+    """Fail where a mask, which may have taken somebody a day, would be written over.
+
+    Raises:
+        WetgateError: it would.
+    """
+    if masks is None:
+        return
+    folder_of = functools.cache(Path.resolve)
+    written = {(folder_of(path.parent), path.name) for path in map(sink.path, frames)}
+    for path in map(masks.path, masks.frames):
+        if (folder_of(path.parent), path.name) in written:
+            raise WetgateError(
+                f"{path.parent} holds the mask {path.name}, which would be overwritten; choose another output."
+            )
 
 
 def _name(stage: Stage) -> str:

@@ -29,6 +29,7 @@ PHASES = 1024
 SAME_SHAPE = 0.05
 """A proxy's width over height may differ by so much from that of the pictures that were measured."""
 
+_FURTHEST = 1e6
 _ROWS = 32
 _DIGITS = (4, 4, 6, 6, 6)
 
@@ -120,7 +121,7 @@ class Transforms:
         """The transforms in what :meth:`to_json` gave.
 
         Raises:
-            ValueError, TypeError, KeyError, AttributeError: there are none.
+            ValueError, TypeError, KeyError, AttributeError, OverflowError: there are none.
         """
         width, height = (int(side) for side in value["size"])
         if min(width, height) < 1:
@@ -132,11 +133,14 @@ def as_transform(numbers: Any) -> Transform:
     """The transform in a list of its numbers.
 
     Raises:
-        ValueError, TypeError: it is none that a picture could be brought back from.
+        ValueError, TypeError, OverflowError: it is none that a picture could be brought back from.
     """
     x, y, rotation, width, height = (float(number) for number in numbers)
     found = Transform(x, y, rotation, width, height)
-    if not all(map(math.isfinite, found)) or min(width, height) < 0.5 or max(width, height) > 2 or abs(rotation) > 45:
+    sound = (
+        max(abs(x), abs(y)) <= _FURTHEST and abs(rotation) <= 45 and all(0.5 <= side <= 2 for side in (width, height))
+    )
+    if not all(map(math.isfinite, found)) or not sound:
         raise ValueError("no transform of a scan")
     return found
 

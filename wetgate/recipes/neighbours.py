@@ -109,9 +109,8 @@ def _collected(pair: Pair) -> int:
 @contextlib.contextmanager
 def _scan_of(restoration: Restoration, pair: Pair) -> Iterator[Source | None]:
     """The scan that a pair was collected from, where it is still there and still the same."""
-    scans = scans_of(restoration)
-    yield next((source for source in scans if is_of(pair, source) and _is_unaltered(pair, source)), None)
-    scans.close()
+    with contextlib.closing(scans_of(restoration)) as scans:
+        yield next((source for source in scans if is_of(pair, source) and _is_unaltered(pair, source)), None)
 
 
 def _is_unaltered(pair: Pair, source: Source) -> bool:
