@@ -31,6 +31,8 @@ LIMIT = 0.1
 """In display values: how far a difference counts where exposures and motion are measured."""
 GAIN = 10.0
 """Networks see differences times this: their spread is then nearer to 1."""
+TELLING = 0.3
+"""Larger differences of display values tell a network no more than this does."""
 START, MOST_START = (60.0, -3.0), 3.0
 """Gain and offset by which the spike, in display values, becomes the logit that the finding network starts from, and
 the most that it says."""
@@ -137,17 +139,15 @@ def find(ops: Any, seen: Seen, weights: dict[str, Any]) -> Any:
     The network adds to what the classical detector says, so it starts from that.
     """
     local = ops.subtract(seen.frame, _surround(ops, seen.frame))
-    parts = [ops.affine(local, GAIN, 0.0), ops.affine(luma(ops, seen.frame), 1.0, -0.5)]
+    parts = [_told(ops, local), ops.affine(luma(ops, seen.frame), 1.0, -0.5)]
     spikes = []
     for before, after in zip(seen.neighbours[::2], seen.neighbours[1::2], strict=True):
         first, last = (ops.subtract(seen.frame, one) for one in (before, after))
         spike, apart = _spike(ops, first, last), ops.absolute(ops.subtract(before, after))
-        parts += [ops.affine(one, GAIN, 0.0) for one in (first, last, luma(ops, apart))]
         a, b = luma(ops, first), luma(ops, last)
-        parts += [ops.affine(ops.at_least(ops.smaller(a, b), 0.0), GAIN, 0.0)]
-        parts += [ops.affine(ops.at_most(ops.larger(a, b), 0.0), -GAIN, 0.0)]
+        lighter, darker = ops.at_least(ops.smaller(a, b), 0.0), ops.at_most(ops.larger(a, b), 0.0)
         spikes.append(ops.most_of_channels(ops.subtract(spike, ops.affine(apart, 0.5, 0.0))))
-        parts.append(ops.affine(spikes[-1], GAIN, 0.0))
+        parts += [_told(ops, one) for one in (first, last, luma(ops, apart), lighter, darker, spikes[-1])]
     parts.append(ops.affine(seen.lines, 2 * GAIN, 0.0))
     start = ops.affine(spikes[0], *START)
     start = ops.at_most(ops.at_least(start, -MOST_START), MOST_START)
@@ -163,12 +163,12 @@ def fill(ops: Any, seen: Seen, hole: Any, weights: dict[str, Any]) -> Any:
     closed = _closed(ops, seen.frame, known, mean)
     surround = _surround(ops, closed)
     parts = [ops.affine(hole, 1.0, -0.5), ops.affine(known, 1.0, -0.5)]
-    parts += [ops.affine(ops.subtract(one, surround), GAIN, 0.0) for one in (seen.frame, closed)]
+    parts += [_told(ops, ops.subtract(one, surround)) for one in (seen.frame, closed)]
     pairs = list(zip(seen.neighbours[::2], seen.neighbours[1::2], strict=True))
     for before, after in pairs:
-        parts += [ops.affine(ops.subtract(one, closed), GAIN, 0.0) for one in (before, after)]
-        parts.append(ops.affine(ops.absolute(luma(ops, ops.subtract(before, after))), GAIN, 0.0))
-        parts += [ops.affine(_mismatch(ops, seen.frame, one, known), GAIN, 0.0) for one in (before, after)]
+        parts += [_told(ops, ops.subtract(one, closed)) for one in (before, after)]
+        parts.append(_told(ops, ops.absolute(luma(ops, ops.subtract(before, after)))))
+        parts += [_told(ops, _mismatch(ops, seen.frame, one, known)) for one in (before, after)]
     answer = residual_net.apply(ops, ops.concat(parts), weights)
     choices = [closed, *seen.neighbours]
     shares = ops.softmax(ops.channels(answer, 3, 3 + len(choices)))
@@ -176,6 +176,11 @@ def fill(ops: Any, seen: Seen, hole: Any, weights: dict[str, Any]) -> Any:
     for at, choice in enumerate(choices):
         filled = ops.add(filled, ops.multiply(choice, ops.channels(shares, at, at + 1)))
     return filled
+
+
+def _told(ops: Any, difference: Any) -> Any:
+    """A difference of display values as networks see it."""
+    return ops.affine(ops.at_most(ops.at_least(difference, -TELLING), TELLING), GAIN, 0.0)
 
 
 def luma(ops: Any, values: Any) -> Any:

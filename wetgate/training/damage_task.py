@@ -24,8 +24,10 @@ from wetgate.training.torch_operations import Torch
 Array = NDArray[np.float32]
 Value = TypeVar("Value")
 
-RATE = 6e-3
+RATE = 3e-3
 DECAY = 1e-3
+MOST_GRADIENT = 0.3
+"""Length of a network's gradient; longer ones are shortened to it: a batch of rare lessons shall not undo others."""
 BATCH = 8
 CROP = 96
 SPIKE = 0.08
@@ -125,7 +127,10 @@ class DamageTask:
         def of_one(net: str, batch: Prepared) -> tuple[Tensor, dict[str, Tensor]]:
             own = {key: value for key, value in weights.items() if key.startswith(net)}
             loss = _LOSSES[net](batch, parted(own, net))
-            return loss.detach(), dict(zip(own, torch.autograd.grad(loss, list(own.values())), strict=True))
+            found = torch.autograd.grad(loss, list(own.values()))
+            length = torch.stack([one.square().sum() for one in found]).sum().sqrt()
+            share = (MOST_GRADIENT / length.clamp_min(1e-12)).clamp_max(1.0)
+            return loss.detach(), {key: one * share for key, one in zip(own, found, strict=True)}
 
         losses, gradients = zip(*_side_by_side().map(of_one, _LOSSES, drawn), strict=True)
         return torch.stack(losses).sum(), {name: value for own in gradients for name, value in own.items()}
