@@ -147,7 +147,9 @@ def test_preparing_again_leaves_what_was_accepted_and_adds_no_frame_twice(propos
     assert wetgate("accept", proposed, "--pairs", "1")[0] == 0
     before = [(pair.number, pair.frame) for pair in open_restoration(proposed).pairs()]
     stamp = (proposed / "pairs" / "0001" / "prepared.exr").read_bytes()
-    assert wetgate("prepare", proposed)[0] == 0
+    code, told, followed = wetgate("prepare", proposed)
+    assert code == 0 and told.endswith(f"Next: wetgate accept {proposed}\n")
+    assert "%" not in followed.split("proofs")[0], "of more frames than there were pairs there is no share"
     after = open_restoration(proposed).pairs()
     assert [(pair.number, pair.frame) for pair in after] == before
     assert after[0].state == "accepted" and {pair.state for pair in after[1:]} == {"prepared"}

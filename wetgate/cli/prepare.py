@@ -10,7 +10,7 @@ from wetgate.cli.progress import Progress
 from wetgate.errors import WetgateError
 from wetgate.pairing.gallery import write_proofs
 from wetgate.pairing.prepare import prepare
-from wetgate.project import open_restoration
+from wetgate.project import MADE_REFERENCES, open_restoration
 from wetgate.recipes.proposals import propose
 
 HELP = "Lay each reference over its scan, and accept or reject each pair with a reason."
@@ -31,10 +31,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> dict[str, Any]:
     restoration = open_restoration(arguments.folder)
     refusal = None
-    with Progress(len(restoration.pairs()), "pairs", quiet=arguments.json) as progress:
+    makes = restoration.recipe in MADE_REFERENCES  # of more frames than there are pairs, where paint is carried
+    with Progress(None if makes else len(restoration.pairs()), "pairs", quiet=arguments.json) as progress:
         done = itertools.count(1)
         try:
-            make = propose if restoration.recipe == "exemplar" else prepare
+            make = propose if makes else prepare
             make(restoration, lambda pair: progress.update(next(done), f"frame {pair.frame}: {pair.state}"))
         except WetgateError as error:
             if not restoration.pairs() or restoration.pairs({"collected", "accepted"}):
@@ -72,4 +73,7 @@ def describe(result: dict[str, Any]) -> str:
             off += f" after alignment ({pair['transform']['kind']}{was})"
         reason = f": {pair['reason']}" if pair["reason"] else ""
         lines.append(f"pair {pair['pair']:04d}, frame {pair['frame']}: {pair['state']}{off}{reason}")
-    return "\n".join([*lines, f"Look at {result['proofs']} and the pictures beside it."])
+    lines.append(f"Look at {result['proofs']} and the pictures beside it.")
+    if any(pair["state"] == "prepared" for pair in result["pairs"]):
+        lines.append(f"Next: wetgate accept {result['folder']}")
+    return "\n".join(lines)

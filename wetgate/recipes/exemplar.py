@@ -90,8 +90,9 @@ def _steps(work: Work) -> dict[str, Any]:
 
 def _summary(result: dict[str, Any], words: list[str], seconds: float) -> str:
     """What `wetgate train` prints."""
+    frames = f"{result['pairs']} {'frame' if result['pairs'] == 1 else 'frames'}"
     said = (
-        f"Learned from {result['pairs']} frames, {result['steps']} steps, in {seconds:.0f} s. Colour is inferred, from "
+        f"Learned from {frames}, {result['steps']} steps, in {seconds:.0f} s. Colour is inferred, from "
         f"{' and '.join(words)}."
     )
     held_out = result["held_out"]
