@@ -1,8 +1,8 @@
 """The picture that somebody watches while a model is trained (:meth:`wetgate.project.Run.choose_preview`).
 
 It is drawn by the model file that was just published, so it is there before torch is loaded and shows what `apply`
-would give of that picture at that size (a model of several frames sees it as a still). Pictures are reduced to ``MOST_PIXELS``: a third of a processor second for
-each drawing, whatever the scan's size.
+would give of that picture at that size (a model of several frames sees it as a still). Pictures are reduced to
+``MOST_PIXELS``: a third of a processor second for each drawing, whatever the scan's size.
 """
 
 from __future__ import annotations
