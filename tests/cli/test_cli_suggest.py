@@ -168,3 +168,17 @@ def test_what_is_wrong_is_said(reel, scan, capfd, words, sentence):
     code = main(["suggest", str(reel.folder), "--scan", str(scan), *words])
     assert code == 1
     assert sentence in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("recipe", ["steady", "damage"])
+def test_a_recipe_that_learns_from_the_scan_itself_is_told_of_no_pairs(scan, tmp_path, capfd, recipe):
+    folder = create_restoration(tmp_path / "own.wetgate", recipe).folder
+    assert main(["suggest", str(folder), "--scan", str(scan)]) == 1
+    assert "wants no pairs" in capfd.readouterr().err
+
+
+def test_what_to_add_is_said_in_the_recipes_words(scan, tmp_path, capfd):
+    folder = create_restoration(tmp_path / "painted.wetgate", "exemplar").folder
+    assert main(["suggest", str(folder), "--scan", str(scan), "--count", "1"]) == 0
+    out = capfd.readouterr().out
+    assert "--paint PATTERN" in out and "--reference" not in out

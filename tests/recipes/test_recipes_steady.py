@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 
 import cv2
@@ -12,8 +13,8 @@ import pytest
 from wetgate.cli.apply import _steadied
 from wetgate.errors import WetgateError
 from wetgate.files import write_json
-from wetgate.images import read_image, write_image
-from wetgate.inference.curves import load_curves
+from wetgate.images import open_source, read_image, write_image
+from wetgate.inference.curves import identity, load_curves
 from wetgate.inference.session import Session
 from wetgate.inference.transforms import UNMOVED, Transform, Transforms, resampled
 from wetgate.onnx_model import ModelCard
@@ -176,6 +177,38 @@ def test_only_the_frames_that_were_added_are_measured(wetgate, scan, tmp_path):
     assert code == 0, err
     code, _, err = wetgate("apply", folder, scan, tmp_path / "all")
     assert code == 1 and "know no frame" in err
+
+
+def test_frames_of_which_nothing_is_known_are_named(wetgate, tmp_path):
+    short, torn = save_scan(tmp_path / "short", (1, 2)), save_scan(tmp_path / "torn", range(1, 9))
+    for frame in (4, 5):
+        (torn / f"shot.{frame:04d}.exr").write_bytes(b"torn")
+    said = {}
+    for scan in (short, torn):
+        folder = scan.with_suffix(".wetgate")
+        for words in (["new", folder, "--recipe", "steady"], ["add", folder, "--scan", scan], ["train", folder]):
+            code, out, err = wetgate(*words)
+            assert code == 0, err
+        assert "/60 s" not in err
+        said[scan] = out, open_restoration(folder).latest_run().report.read_text()
+    assert "2 stay where they are" in said[short][0] and "Frames 1-2 are left where they lie" in said[short][1]
+    assert "4-5 could not be read" in said[torn][0] and "Frames 4-5 could not be read" in said[torn][1]
+
+
+def test_a_scan_that_changes_while_it_is_measured_is_another_scan(tmp_path):
+    scan = save_scan(tmp_path / "scan", range(1, 9))
+    restoration = create_restoration(tmp_path / "own.wetgate", "steady")
+    restoration.add_footage(str(scan), "1-8")
+    run, changed = restoration.new_run({}), []
+
+    def follow(status):
+        if "movement" in status.get("message", "") and not changed:
+            changed.append(os.utime(scan / "shot.0001.exr", ns=(1, 1)))
+
+    with run.lock():
+        run_recipe(restoration, run, Options(), time.monotonic(), follow)
+    with open_source(scan) as source:
+        assert changed and load_curves(run.folder / "steady.json").scan != identity(source)
 
 
 def test_one_scan_is_wanted(tmp_path):

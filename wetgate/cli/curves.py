@@ -12,7 +12,7 @@ from wetgate.files import make_folder, write_bytes
 from wetgate.images import ENCODINGS, format_frames, open_source
 from wetgate.pairing import deflicker, steadying
 
-HELP = "Measure the flicker of a scan; the node in Nuke and other hosts takes it out before the model sees a frame."
+HELP = "Measure flicker and gate weave of a scan; a node takes them out before the model sees a frame."
 EPILOG = """`wetgate apply` measures by itself. A node sees single frames, so it is given the curves of the whole scan:
 without them, a model that was trained on a steadied scan leaves the flicker in, and its colours follow it. With --weave
 the same file also brings the frames to rest, in a node and in `wetgate apply --curves`.

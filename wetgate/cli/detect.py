@@ -76,11 +76,12 @@ def run(arguments: Namespace) -> dict[str, Any]:
 
 def describe(result: dict[str, Any]) -> str:
     share: dict[str, float] = result["share"]
-    worst = sorted(share, key=lambda frame: -share[frame])[:_SHOWN]
+    worst = sorted((frame for frame in share if share[frame]), key=lambda frame: -share[frame])[:_SHOWN]
+    most = ", ".join(f"frame {frame} ({share[frame]:.2%})" for frame in worst)
     lines = [
         f"Masks of frames {result['frames']} are in {result['masks']}; on average "
         f"{np.mean(list(share.values())):.2%} of a frame is damaged.",
-        "Most damaged: " + ", ".join(f"frame {frame} ({share[frame]:.2%})" for frame in worst) + ".",
+        f"Most damaged: {most}." if worst else "No damage was found on any of them.",
     ]
     if result["kept"]:
         lines.append(

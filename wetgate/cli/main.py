@@ -38,7 +38,7 @@ VERBS = {
     "status": "show how a training run stands",
     "stop": "stop, pause or resume a training run",
     "unfade": "undo the fading of a colour print as far as the scan itself tells it",
-    "curves": "measure the flicker of a scan, for nodes that restore single frames",
+    "curves": "measure flicker and gate weave of a scan, for nodes that restore single frames",
     "serve": "serve frames to the nodes in Nuke and other hosts",
     "node": "build and install the node for Nuke, Resolve, Natron and other OpenFX hosts",
     "nuke": "have Nuke load the panel, the menu and the nodes, and check that they are found",

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetgate.cli.progress import Progress
+from wetgate.cli.wanted import wanted_by
 from wetgate.errors import WetgateError
 from wetgate.evaluation.coverage import (
     MOST_FRAMES,
@@ -26,7 +27,7 @@ from wetgate.inference.curves import STILL, Curve, as_curve
 from wetgate.pairing import deflicker
 from wetgate.pairing.shots import find_shots
 from wetgate.pairing.sketches import sketch
-from wetgate.project import Pair, Restoration, open_restoration
+from wetgate.project import WITHOUT_REFERENCE, Pair, Restoration, open_restoration
 
 Array = NDArray[np.float32]
 
@@ -55,6 +56,11 @@ def run(arguments: Namespace) -> dict[str, Any]:
     if arguments.count < 1:
         raise WetgateError(f"--count {arguments.count} asks for nothing: give the number of frames, 1 or more.")
     pairs = [pair for pair in restoration.pairs() if pair.state != "rejected"]
+    if not pairs and restoration.recipe in WITHOUT_REFERENCE:
+        raise WetgateError(
+            f"{restoration.folder} is of the recipe {restoration.recipe}, which learns from the scan itself and "
+            "wants no pairs."
+        )
     steady = _trained_steady(restoration) if arguments.steady is None else arguments.steady
     with open_source(arguments.scan) as scan:
         shots, every = _shots(scan, arguments), -(-len(scan.frames) // MOST_FRAMES)
@@ -77,6 +83,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
         "shots": [_shot(first, last, found) for first, last in shots],
         "suggestions": [_as_json(one, shots, pairs=len(pairs)) for one in found.suggestions],
         "steadied": steady,
+        "add": f"wetgate add FOLDER {wanted_by(restoration.recipe)}",
     }
 
 
@@ -94,7 +101,7 @@ def describe(result: dict[str, Any]) -> str:
     if not suggestions:
         return "\n".join([*lines, "No frame would add anything worth a pair."])
     lines += ["Pair next:", *(f"{one['frame']:>8}  {one['reason']}" for one in suggestions)]
-    return "\n".join([*lines, "Add one with `wetgate add FOLDER --scan ... --reference ... --frames N`."])
+    return "\n".join([*lines, f"Add one with `{result['add']}`."])
 
 
 def _shots(scan: Source, arguments: Namespace) -> list[tuple[int, int]]:

@@ -128,7 +128,7 @@ def _train(restoration: Restoration, work: Run, started: float, *, quiet: bool) 
         accept=settings.get("accept", False),
         operator=settings["operator"],
     )
-    total = options.seconds or 0.0
+    total = 0.0 if restoration.recipe == "steady" else options.seconds or 0.0  # steady takes what it takes
     with work.lock(), Progress(total or None, "s", quiet=quiet) as progress:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: _ask_to_stop(work))

@@ -86,7 +86,7 @@ def measure(
     Raises:
         WetgateError: no frame can be read.
     """
-    total = len(source.frames)
+    total, measured_of = len(source.frames), identity(source)
     curves = deflicker.measure(source, encoding, follow=lambda done, note: follow(done, f"{note}, exposure"))
     if not curves.frames:
         source.read(source.frames[0])  # says what is wrong with it
@@ -98,7 +98,7 @@ def measure(
         transforms = zoomed(transforms)
     if not wanted.exposure:
         curves = replace(curves, frames=dict.fromkeys(curves.frames, STILL))
-    return replace(curves, transforms=transforms, scan=identity(source)), movement
+    return replace(curves, transforms=transforms, scan=measured_of), movement
 
 
 def zoomed(transforms: Transforms) -> Transforms:

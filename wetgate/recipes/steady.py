@@ -87,6 +87,7 @@ class _Steadying:
         wanted = Wanted(self.options.steady, self._shrinkage(), self.options.fill)
         with open_source(pattern) as whole:
             scan = _Watched(whole, chosen(whole, frames), self.encoding)
+            measured_of = identity(whole)  # as it is before it is read: what changes meanwhile is another scan
             total = 2 * len(scan.frames)
 
             def follow(done: int, note: str) -> None:
@@ -95,7 +96,7 @@ class _Steadying:
                 self.work.obey()
 
             curves, movement = measure(scan, self.encoding, wanted, follow)
-            curves = replace(curves, scan=identity(whole))
+            curves = replace(curves, scan=measured_of)
             write_bytes(sidecar(self.run.model), curves.dumps().encode())
             judged = self._judged(scan, curves, movement)
             record = self._record(wanted, curves, judged)
@@ -109,10 +110,10 @@ class _Steadying:
             "report": str(self.run.report),
             "curves": str(sidecar(self.run.model)),
             "steadied": curves.extent(measured),
-            "unmoved": format_frames(movement.unknown()),
-            "left_out": format_frames(sorted(set(scan.frames) - set(measured))),
+            "unmoved": format_frames(_untold(curves, movement)),
+            "left_out": format_frames(_left_out(scan, curves)),
             "held_out": judged,
-            "summary": _summary(curves, movement, judged),
+            "summary": _summary(scan, curves, movement, judged),
         }
 
     def _shrinkage(self) -> tuple[float, float]:
@@ -164,10 +165,15 @@ class _Steadying:
         judged: dict[str, dict[str, float]],
     ) -> None:
         self.work.tell(message="writing the report")
-        unknown = movement.unknown()
+        untold, left_out = _untold(curves, movement), _left_out(scan, curves)
         limits = ["The camera's own tremble cannot be told from weave, and is taken out with it."]
-        if unknown:
-            limits.append(f"Frames {format_frames(unknown)} show too little to tell, and are left where they lie.")
+        if untold:
+            limits.append(
+                f"Frames {format_frames(untold)} are left where they lie: they show too little to tell, or their shot "
+                "is too short."
+            )
+        if left_out:
+            limits.append(f"Frames {format_frames(left_out)} could not be read, so nothing is known of them.")
         if wanted.fill == "edge":
             limits.append("Where a frame is moved in from outside, its outermost pixels go on.")
         if wanted.shrinkage == (0.0, 0.0):
@@ -176,7 +182,7 @@ class _Steadying:
             self.run.report,
             Report(
                 title=f"{self.restoration.folder.name}, run {self.run.number:03d}",
-                headline=_summary(curves, movement, judged),
+                headline=_summary(scan, curves, movement, judged),
                 facts=_facts(curves, movement, wanted, judged),
                 pictures=self._pictures(scan, curves, movement),
                 plots=_plots(scan, curves, movement),
@@ -326,13 +332,28 @@ def _figures(curves: Curves, movement: Movement, frames: Sequence[int]) -> dict[
     }
 
 
-def _summary(curves: Curves, movement: Movement, judged: dict[str, dict[str, float]]) -> str:
+def _untold(curves: Curves, movement: Movement) -> list[int]:
+    """Frames of which nothing is known: they show too little, or their shot is too short to tell weave in."""
+    told: set[int] = set()
+    for shot in movement.shots:
+        frames = [frame for frame, row in zip(shot.frames, shot.weave, strict=True) if np.isfinite(row).all()]
+        told.update(frames if len(frames) >= weave.LEAST_FRAMES else [])
+    return sorted(set(curves.frames) - told)
+
+
+def _left_out(scan: Source, curves: Curves) -> list[int]:
+    return sorted(set(scan.frames) - set(curves.frames))
+
+
+def _summary(scan: Source, curves: Curves, movement: Movement, judged: dict[str, dict[str, float]]) -> str:
     extent = curves.extent(sorted(curves.frames))
     parts = [f"{extent['moved']} of {len(curves.frames)} frames are moved, by up to {extent['furthest_px']:.1f} pixels"]
     parts.append(f"{extent['frames']} get another exposure, by up to {extent['largest']:.3f} density")
-    unknown = movement.unknown()
-    if unknown:
-        parts.append(f"{len(unknown)} show too little to tell and stay where they are")
+    untold, left_out = _untold(curves, movement), _left_out(scan, curves)
+    if untold:
+        parts.append(f"{len(untold)} stay where they are, for they or their shots show too little to tell")
+    if left_out:
+        parts.append(f"{format_frames(left_out)} could not be read")
     sentence = "; ".join(parts) + "."
     if judged:
         before, after = judged["scan"], judged["restored"]
