@@ -172,6 +172,10 @@ def test_pairs_of_one_kind_make_one_step_and_frames_around_may_be_seen(damaged, 
     assert main(words("train", reel, "--steps", 2, "--radius", 1, "--device", "cpu")) == 0
     assert "In one step, film to telecine: the restoration has no pairs for the other one." in capsys.readouterr().out
     run = open_restoration(reel).latest_run()
+    add(reel, damaged, "scan", "good", "3", "--reference-element", "film")
+    open_restoration(reel).pairs()[-1].update(state="rejected", reason="another frame")
+    assert main(words("train", reel, "--steps", 1, "--device", "cpu")) == 0
+    assert "no pair for the other one can be used (pair 2: another frame)." in capsys.readouterr().out
     assert [event["of"] for event in run.events()[0] if event["event"] == "steps"] == [[telecine.FIRST]]
     assert read_card(run.model).radius == 1
 

@@ -457,12 +457,21 @@ class _Training:
         words = (
             "In two steps, film to telecine and telecine to good film."
             if len(self._kinds) == 2
-            else f"In one step, {self._kinds[0]}: the restoration has no pairs for the other one."
+            else f"In one step, {self._kinds[0]}: {self._why_no_other()}."
         )
         if measures:
             scan, *_, restored = measures.values()
             words += f" On pairs it had not seen: {scan['psnr']:.1f} dB before, {restored['psnr']:.1f} dB after."
         return words
+
+    def _why_no_other(self) -> str:
+        """Why there is but one step."""
+        if any(pair.kind not in self._kinds for pair in self.held_out):
+            return "all pairs for the other one are held out"
+        for pair in self.restoration.pairs({"rejected"}):
+            if (FIRST if pair.elements[1] == "telecine" else SECOND) not in self._kinds:
+                return f"no pair for the other one can be used (pair {pair.number}: {pair.reason})"
+        return "the restoration has no pairs for the other one"
 
     def _card(self, stage: str, results: dict[str, Any]) -> ModelCard:
         return self.work.card(self._record(stage, results), protected="none", radius=self.model.radius)
