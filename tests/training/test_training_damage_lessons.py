@@ -117,3 +117,15 @@ def test_training_lessens_the_loss_and_the_threshold_keeps_false_finds_rare(task
     assert scan.shape == repaired.shape == truth.shape
     looser = task.shown(state.weights, -100.0)[0][1]
     assert (looser != scan).mean() > (repaired != scan).mean()
+
+
+def test_a_network_that_is_too_sure_of_itself_gets_a_higher_threshold(task):
+    """As one is that has learnt for seconds: clean pixels are still left alone."""
+    task.begin()
+    weights = {name: torch.from_numpy(value) for name, value in task.initial_weights().items()}
+    before = task.judged(weights)
+    weights["finding.out.bias"] = weights["finding.out.bias"] + 6
+    after = task.judged(weights)
+    assert before["false_share"] <= FALSE_SHARE
+    assert after["threshold"] == before["threshold"] + 6
+    assert after["false_share"] == before["false_share"]

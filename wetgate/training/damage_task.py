@@ -36,7 +36,7 @@ FALSE_SHARE = 5e-4
 """Of the clean pixels: what may be taken for damage at the threshold that is chosen."""
 JUDGED_ODD = 0.1
 """Lessons that judge show what is rare as rarely as it comes, or a threshold would be chosen for it."""
-THRESHOLDS = tuple(np.round(np.arange(-2.0, 6.01, 0.25), 2).tolist())
+THRESHOLDS = tuple(np.round(np.arange(-2.0, 12.01, 0.25), 2).tolist())
 
 _SHADE = 1e-2
 _JUDGING = 1
