@@ -294,6 +294,17 @@ def test_a_later_stage_is_steadied_by_the_scans_curves(temporal, gain, save_sequ
     )
 
 
+@pytest.mark.parametrize(("recipe", "advice"), [("detail", "with --steady it is"), ("steady", "named first, it is")])
+def test_what_to_do_about_changed_colours_is_what_can_be_done(
+    gain, save_model, save_sequence, tmp_path, recipe, advice
+):
+    scan, curves = save_sequence([1], depth="float"), Curves("display", {1: ((0.1, 0.0),) * 3})
+    identity = model_of([helper.make_node("Identity", ["frames"], ["restored"])], card=ModelCard(recipe, record={}))
+    later = Stage(Session(save_model(identity, "later.onnx"), "cpu"), curves)
+    (note,) = [one for one in run([gain(0.5), later], scan, tmp_path / "out")["notes"] if "Flicker" in one]
+    assert advice in note
+
+
 def test_a_scan_that_is_brought_to_rest_is_so_for_every_model_after(gain, temporal, save_sequence, tmp_path):
     scan = save_sequence([1, 2, 3], depth="float")
     places = Transforms((24, 16), {1: UNMOVED, 2: Transform(3.0, -1.0), 3: Transform(0.4, 0.2, 0.5)})

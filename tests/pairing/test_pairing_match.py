@@ -97,6 +97,12 @@ def test_hopeless_input_is_a_sentence(reel, scan, reference, words):
         match(Pictures(ours, name="short"), Pictures(theirs, name="other"))
 
 
+def test_frames_that_are_all_alike_are_a_sentence(reel):
+    ours, theirs = (np.repeat(pictures[:1], 20, axis=0) for pictures in (reel.scan, reel.truth))
+    with pytest.raises(WetgateError, match="nothing moves in it"):
+        match(Pictures(ours, name="short"), Pictures(theirs, name="other"))
+
+
 def test_the_verb_writes_the_table_and_adds_the_best(reel, tmp_path, capsys):
     folder = create_restoration(tmp_path / "reel.wetgate", "color").folder
     for name, pictures, first in (("scan", reel.scan, 0), ("reference", reel.truth, 4)):

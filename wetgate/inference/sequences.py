@@ -18,7 +18,7 @@ from wetgate.errors import WetgateError
 from wetgate.images import Image, Sink, Source, format_frames
 from wetgate.images.opening import VIDEO_SUFFIXES
 from wetgate.inference.chains import Made, Plan, Stage, chain
-from wetgate.inference.curves import Curves
+from wetgate.inference.curves import STEADY, Curves
 from wetgate.inference.frames import joined, marks
 from wetgate.inference.reading import Hashes, Masks, Unreadable, WindowReader
 from wetgate.inference.requests import Requests
@@ -290,9 +290,11 @@ def _steadying_note(stages: Sequence[Stage]) -> list[str]:
     before = [_name(stage) for stage in stages[:steadied] if stage.session.card.recipe not in _LEAVE_EXPOSURE]
     if not before:
         return []
+    own = stages[steadied].session.card.recipe == STEADY
+    advice = "named first," if own else "with --steady"
     return [
         f"Flicker is taken out before the model for {_name(stages[steadied])}, by curves that were measured on the "
-        f"scan, but the model for {before[0]} has changed its colours by then: with --steady it is taken out first."
+        f"scan, but the model for {before[0]} has changed its colours by then: {advice} it is taken out first."
     ]
 
 

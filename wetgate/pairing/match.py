@@ -119,7 +119,8 @@ def match(
     if not any(one.reference_frame is not None for one in matches):
         raise WetgateError(
             f"No frame of the scan {scan.name} was found in the reference {reference.name}: "
-            "they do not show the same film, or not the same part of it."
+            "they do not show the same film, or not the same part of it, or nothing moves in it by which frames could "
+            "be told apart."
         )
     x0, y0, x1, y1 = (round(side, 4) for side in found.geometry.window)
     numbers = [(ours.frames[first], ours.frames[end - 1]) for first, end in shots]
@@ -184,8 +185,9 @@ class _Search:
     def run(self) -> _Found:
         geometry = first_guess(self.scan, self.reference)
         coarse = self._coarse_path(geometry)
-        geometry = refined(geometry, self.scan, self.reference, _spread_pairs(coarse, 24))
-        coarse = self._coarse_path(geometry)
+        if coarse:  # where all frames are alike, none is more like another than chance
+            geometry = refined(geometry, self.scan, self.reference, _spread_pairs(coarse, 24))
+            coarse = self._coarse_path(geometry)
         band = _band(coarse, len(self.scan), len(self.reference))
         geometries = [geometry] * len(self.scan)
         for _ in range(2):
