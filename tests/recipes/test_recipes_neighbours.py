@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 
@@ -13,7 +14,7 @@ from wetgate.images import read_image, write_image
 from wetgate.inference.curves import Curves
 from wetgate.project import create_restoration, open_restoration
 from wetgate.recipes.exposure import curves_of_pairs, curves_of_windows
-from wetgate.recipes.neighbours import possible_radius, window
+from wetgate.recipes.neighbours import is_moving_picture, possible_radius, window
 
 HEIGHT, WIDTH = 24, 32
 SCAN = (1, 2, 3, 4, 5, 7, 8)
@@ -159,3 +160,25 @@ def test_curves_of_windows_know_each_frame_of_a_window(collect, scan):
     own = curves_of_pairs(restoration, pairs, lambda: None)
     again = Curves("display", {8: own[1]}).steady(8, read_image(pairs[0].scan).pixels)
     assert np.allclose(again, steady[1], atol=0.01)
+
+
+def test_a_shot_is_told_from_a_collection_of_stills(tmp_path, wetgate):
+    """Frames that move a little are a shot, frames that share nothing are stills, whatever their numbers."""
+    scene = cv2.GaussianBlur(np.random.default_rng(3).random((150, 400, 3), dtype=np.float32), (0, 0), 4)
+    shown = {
+        "shot": lambda frame: scene[:120, 6 * frame : 6 * frame + 160],
+        "stills": lambda frame: cv2.GaussianBlur(
+            np.random.default_rng(frame).random((120, 160, 3), dtype=np.float32), (0, 0), 4
+        ),
+    }
+    for name, picture_of in shown.items():
+        for side in ("scan", "reference"):
+            (tmp_path / name / side).mkdir(parents=True)
+            for frame in range(1, 6):
+                write_image(tmp_path / name / side / f"a.{frame:04d}.exr", picture_of(frame), bit_depth="half")
+        folder = tmp_path / f"{name}.wetgate"
+        create_restoration(folder, "detail")
+        pictures = ("--scan", tmp_path / name / "scan", "--reference", tmp_path / name / "reference")
+        assert wetgate("add", folder, *pictures, "--frames", "1-5x2")[0] == 0
+        restoration = open_restoration(folder)
+        assert is_moving_picture(restoration, restoration.pairs()) == (name == "shot")

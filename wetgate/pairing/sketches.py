@@ -22,7 +22,8 @@ from wetgate.pairing.fields import COMBED_SHARE, combed_share, upper_field
 Array = NDArray[np.float32]
 
 WIDTH, HEIGHT = 160, 120
-_LUMA = np.array([0.25, 0.5, 0.25], np.float32)
+LUMA = np.array([0.25, 0.5, 0.25], np.float32)
+"""Mostly green, the dye that fades last."""
 _SURROUND = 5.0
 _BLANK_SPREAD = 0.004
 _SCALE = 32.0
@@ -75,7 +76,7 @@ def sketch(
     fields = _in_temporary_file(len(numbers)) if with_fields else None
     blank, combed = (np.zeros(len(numbers), np.bool_) for _ in range(2))
     for index, number in enumerate(numbers):
-        luma = np.nan_to_num(source.read(number).pixels @ _LUMA, nan=0, posinf=1, neginf=0)
+        luma = np.nan_to_num(source.read(number).pixels @ LUMA, nan=0, posinf=1, neginf=0)
         pictures[index], spread = _coded(luma)
         blank[index] = spread < _BLANK_SPREAD
         if fields is not None:

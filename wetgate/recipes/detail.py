@@ -28,7 +28,7 @@ from wetgate.onnx_model import ModelCard
 from wetgate.pairing.prepare import Pictures, glance, prepare, without_logos
 from wetgate.project import Pair, Restoration, Run
 from wetgate.recipes.exposure import TooSlow, curves_of_windows
-from wetgate.recipes.neighbours import possible_radius, window
+from wetgate.recipes.neighbours import is_moving_picture, possible_radius, window
 from wetgate.recipes.options import Options
 from wetgate.recipes.work import Follow, Work, spread
 from wetgate.training.gauge_model import GaugeModel, forward
@@ -133,7 +133,10 @@ class _Training:
         pairs = self.work.of_this_run(prepare(self.restoration, follow))
         self.pairs = without_logos(pairs, self.encoding)
         wanted = RADIUS if self.options.radius is None else self.options.radius
-        self.radius, reason = possible_radius(self.restoration, [pair for pair, _ in self.pairs], wanted)
+        numbered = [pair for pair, _ in self.pairs]
+        self.radius, reason = possible_radius(self.restoration, numbered, wanted)
+        if self.radius and self.options.radius is None and not is_moving_picture(self.restoration, numbered):
+            self.radius, reason = 0, "The frames before and after most pairs show something else: stills, not a shot."
         if reason and self.options.radius is not None:
             self.work.tell(message=reason)
         if reason:

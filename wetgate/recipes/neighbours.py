@@ -18,6 +18,7 @@ from wetgate.errors import WetgateError
 from wetgate.images import Source, read_image
 from wetgate.inference.curves import Curves
 from wetgate.inference.pixels import fill_bad
+from wetgate.pairing.shots import of_one_shot
 from wetgate.project import Pair, Restoration
 from wetgate.recipes.exposure import is_of, scans_of
 from wetgate.service.layout import window_of
@@ -45,6 +46,24 @@ def possible_radius(restoration: Restoration, pairs: Sequence[Pair], wanted: int
         if found < possible:
             possible, reason = found, why
     return possible, reason
+
+
+def is_moving_picture(restoration: Restoration, pairs: Sequence[Pair]) -> bool:
+    """Whether around half of the pairs and more a frame shows the same shot: the scan is no collection of stills.
+
+    Args:
+        restoration: whose sources are looked into.
+        pairs: some, for which :func:`possible_radius` is 1 at least.
+
+    Raises:
+        WetgateError: a picture cannot be read.
+    """
+    moving = 0
+    for pair in pairs:
+        before, own, after = window(restoration, pair, 1)
+        others = [frame for frame in (before, after) if not np.array_equal(frame, own)]
+        moving += not others or any(of_one_shot(own, other) for other in others)
+    return 2 * moving >= len(pairs)
 
 
 def window(restoration: Restoration, pair: Pair, radius: int, curves: Curves | None = None) -> list[Array]:
