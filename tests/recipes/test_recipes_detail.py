@@ -67,6 +67,12 @@ def trained(collected, tmp_path_factory) -> Path:
     return reel
 
 
+def test_an_option_that_says_nothing_here_is_named(collected, tmp_path, capsys):
+    reel = Path(shutil.copytree(collected, tmp_path / "reel.wetgate"))
+    assert main(["train", str(reel), "--steps", "1", "--grain", "none", "--protect", "luma", "--accept"]) == 0
+    assert "--protect and --accept said nothing to this recipe." in capsys.readouterr().out
+
+
 def run_of(reel: Path):
     return open_restoration(reel).latest_run()
 

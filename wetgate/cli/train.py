@@ -27,6 +27,18 @@ examples:
   wetgate train reel3.wetgate --resume"""
 
 
+_HEEDED_BY = {
+    "protect": ("color", "exemplar", "telecine"),
+    "grain": ("detail",),
+    "radius": ("detail", "telecine", "damage"),
+    "hold_out": ("color", "exemplar", "detail", "telecine"),
+    "shrinkage": ("steady",),
+    "fill": ("steady",),
+    "accept": ("exemplar",),
+}
+"""Which recipes an option says something to."""
+
+
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("folder", metavar="FOLDER", help="the restoration folder")
     length = parser.add_mutually_exclusive_group()
@@ -106,7 +118,19 @@ def run(arguments: Namespace) -> dict[str, Any]:
         words = [sys.executable, "-m", "wetgate", "train", str(restoration.folder), "--resume", "--json"]
         pid = start_detached(words, work.log)
         return {"state": "started", "run": work.number, "folder": str(work.folder), "pid": pid}
-    return _train(restoration, work, started, quiet=arguments.json)
+    result = _train(restoration, work, started, quiet=arguments.json)
+    return result | {"unheeded": [] if arguments.resume else _unheeded(arguments, restoration.recipe)}
+
+
+def _unheeded(arguments: Namespace, recipe: str) -> list[str]:
+    """Options that were given and say nothing to the recipe."""
+    parser = ArgumentParser()
+    add_arguments(parser)
+    return [
+        f"--{name.replace('_', '-')}"
+        for name, recipes in _HEEDED_BY.items()
+        if recipe not in recipes and getattr(arguments, name) != parser.get_default(name)
+    ]
 
 
 def _train(restoration: Restoration, work: Run, started: float, *, quiet: bool) -> dict[str, Any]:
@@ -167,6 +191,8 @@ def describe(result: dict[str, Any]) -> str:
         )
     if "note" in result:
         lines.append(result["note"])
+    if result.get("unheeded"):
+        lines.append(f"{' and '.join(result['unheeded'])} said nothing to this recipe.")
     return "\n".join([*lines, f"Model:  {result['model']}", f"Report: {result['report']}"])
 
 
