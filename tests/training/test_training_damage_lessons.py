@@ -46,7 +46,7 @@ def test_the_label_is_where_the_middle_frame_was_changed(windows):
 def test_damage_comes_in_kinds_that_stay_and_kinds_that_do_not(windows):
     """Of the damage of the middle frame some is at the same place a frame later, most is not."""
     stays = []
-    for lesson in lessons(windows, 40):
+    for lesson in lessons(windows, 90):
         after = np.abs(lesson.frames[2] - lesson.frames[1]).max(axis=2)
         inside = lesson.label > 0
         if inside.sum() > 30:
@@ -58,7 +58,7 @@ def test_damage_comes_in_kinds_that_stay_and_kinds_that_do_not(windows):
 def test_small_things_that_fly_belong_to_the_truth(windows):
     """The truth is not always the window as it was: what flies over it is no damage."""
     found = 0
-    for number, lesson in enumerate(lessons(windows, 30)):
+    for number, lesson in enumerate(lessons(windows, 80)):
         original = windows[number % len(windows)][1]
         gain = np.median(lesson.truth / original)
         strange = np.abs(lesson.truth - original * gain).max(axis=2) > 0.1

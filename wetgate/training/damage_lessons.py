@@ -69,7 +69,7 @@ def make_lesson(
     _fly(frames, random, scale, odd)
     truth = frames[len(frames) // 2].copy()
     damaged = _damaged(frames, random, scale)
-    if random.uniform() < 0.1 * odd:  # the end of a reel: the frame itself stands in for its neighbour
+    if random.uniform() < 0.05 * odd:  # the end of a reel: the frame itself stands in for its neighbour
         middle = len(frames) // 2
         damaged[slice(0, middle) if random.integers(2) else slice(middle + 1, None)] = damaged[middle]
     change = np.abs(damaged[len(frames) // 2] - truth).max(axis=2)
@@ -122,7 +122,7 @@ def _as_it_may_come(windows: Sequence[Array], index: int, random: np.random.Gene
     frames = windows[index].copy()
     middle = len(frames) // 2
     others = [one for at, one in enumerate(windows) if at != index and one.shape == frames.shape]
-    if random.uniform() < 0.12 * odd and others:
+    if random.uniform() < 0.06 * odd and others:
         other = others[int(random.integers(len(others)))]
         for side in (slice(0, middle), slice(middle + 1, None))[:: random.choice((1, -1))][
             : 1 + int(random.integers(4) == 0)
@@ -141,7 +141,7 @@ def _fly(frames: Array, random: np.random.Generator, scale: float, odd: float) -
     """Draw small things that move through all frames, or rain, into the truth."""
     count, height, width = frames.shape[:3]
     chance = random.uniform() / max(odd, 1e-9)
-    if chance < 0.35:
+    if chance < 0.12:
         for _ in range(int(random.integers(1, 5))):
             place, speed = random.uniform((0, 0), (width, height)), random.normal(0, 10 * scale, 2)
             radius = random.uniform(0.8, 5) * scale
@@ -153,7 +153,7 @@ def _fly(frames: Array, random: np.random.Generator, scale: float, odd: float) -
                 ends = np.linspace(middle - smear / 2, middle + smear / 2, 6)
                 dust.stamp(plane, ends, 1.0, soft=random.uniform(0.4, 0.9), thickness=2 * radius)
                 frames[at] += plane[..., None] * (colour - frames[at])
-    elif chance < 0.47:
+    elif chance < 0.17:
         angle, colour = random.normal(0, 0.25), _colour(random, _LIGHT)
         length, opacity = random.uniform(6, 30) * scale, random.uniform(0.15, 0.6)
         way = np.array([np.sin(angle), np.cos(angle)])
