@@ -15,6 +15,7 @@ from wetgate.images import read_image, write_image
 from wetgate.onnx_model import local_paths_in, open_model
 from wetgate.project import create_restoration, open_restoration
 from wetgate.recipes import damage, work
+from wetgate.records.shot_record import INFERRED
 
 torch.set_num_threads(1)
 
@@ -80,7 +81,8 @@ def test_a_film_is_enough_to_learn_from(trained):
     report = run.report.read_text(encoding="utf-8")
     assert "Held-out windows (" in report and "Held-out pairs (" not in report
     assert "frame 3, held out" in report
-    assert json.loads(run.record.read_text(encoding="utf-8"))["recipe"] == "damage"
+    record = json.loads(run.record.read_text(encoding="utf-8"))
+    assert (record["recipe"], record["digital_source_type"]) == ("damage", INFERRED)
     assert open_model(run.folder / "model_fp16.onnx").card.half_of == model.sha256
 
 

@@ -290,6 +290,7 @@ class _Training:
                 "Damage at the same place of several frames is closed from its rim where neighbours do not help.",
             ],
             results=results,
+            same_picture=False,
         )
 
     def _finish(self, task: DamageTask, state: State, judged: dict[str, float]) -> dict[str, Any]:
