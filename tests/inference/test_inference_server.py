@@ -327,6 +327,7 @@ def test_a_client_that_is_killed_leaves_nothing_behind(serving, save_model, gain
 def test_memory_is_given_back_when_it_is_forgotten(client, serving, gain, save_model):
     process = serving.process()
     restore(client, gain(), [picture(4, 4)])
+    client.status()  # what was sent before it is done by now
     assert shared_maps(process) == 0
     with pytest.raises(ServerError):
         restore(client, save_model(b"junk", "junk.onnx"), [picture(4, 4)])

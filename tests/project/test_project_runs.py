@@ -157,8 +157,12 @@ WORK = """
     with run.lock():
         if "status" in sys.argv:
             run.write_status({"state": "training", "step": 3})
-        if "fork" in sys.argv and os.fork() == 0:
-            time.sleep(600)
+        if "fork" in sys.argv:
+            ready, tell = os.pipe()
+            if os.fork() == 0:
+                os.write(tell, b"1")
+                time.sleep(600)
+            os.read(ready, 1)
         print("working", flush=True)
         if "end" in sys.argv:
             sys.stdin.readline()

@@ -29,7 +29,7 @@ FRAMES = range(1, 5)
 FADE = np.array([[0.7, 0.1, 0.1], [0.2, 0.7, 0.1], [0.1, 0.2, 0.8]], np.float32)
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def small_networks():
     """Learn the same with fewer numbers and smaller crops."""
     with pytest.MonkeyPatch.context() as patched:
@@ -84,13 +84,13 @@ def add(reel: Path, pictures: Path, scan: str, reference: str, frames: str, *how
     return main(words("add", reel, "--scan", patterns[0], "--reference", patterns[1], "--frames", frames, *how))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def damaged(tmp_path_factory) -> Path:
     """Folders scan, video (cropped) and good, four frames each. Not to be altered."""
     return save(tmp_path_factory.mktemp("damaged"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def collected(damaged, tmp_path_factory) -> Path:
     """Four pairs with a telecine, two with good film. Not to be altered."""
     reel = tmp_path_factory.mktemp("telecine") / "reel.wetgate"
@@ -101,7 +101,7 @@ def collected(damaged, tmp_path_factory) -> Path:
     return reel
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def trained(collected, tmp_path_factory) -> Path:
     """The same, trained for a few steps. Not to be altered."""
     reel = Path(shutil.copytree(collected, tmp_path_factory.mktemp("trained") / "reel.wetgate"))
@@ -109,7 +109,7 @@ def trained(collected, tmp_path_factory) -> Path:
     return reel
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def restored(trained, damaged):
     """What it makes of each frame."""
     restorer = Restorer(Session(open_restoration(trained).latest_run().model, "cpu"))
