@@ -20,20 +20,16 @@ windows keep steps); Beaton & Tukey, Technometrics 16, 1974 (biweight).
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from wetgate.errors import WetgateError
-from wetgate.images import Image, Source
+from wetgate.images import Source
 from wetgate.inference.curves import STILL, Curve, Curves, density_of, identity
+from wetgate.pairing.reading_ahead import Part, looks
 
 Array = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -55,7 +51,6 @@ LEAST_FRAMES = 5
 """In a shorter shot nobody can tell flicker from change."""
 
 _TILES = (4, 4)
-_READERS = 3
 _FLAT = 0.01
 _NOISE = 1e-4
 _ROUNDING = 0.1
@@ -132,7 +127,7 @@ def measure(
 
     found: list[_Shot] = []
     curves: dict[int, Curve] = {}
-    for done, (number, look) in enumerate(_looks(source, encoding), 1):
+    for done, (number, look) in enumerate(looks(source, lambda pixels: look_at(pixels, encoding)), 1):
         follow(done, f"frame {number}")
         if look is None:
             continue
@@ -170,32 +165,8 @@ def measure_near(
             stretches.append([first, end])
     found: dict[int, Curve] = {}
     for first, end in stretches:
-        found |= measure(_Stretch(source, source.frames[first:end]), encoding, follow=follow).frames
+        found |= measure(Part(source, source.frames[first:end]), encoding, follow=follow).frames
     return Curves(encoding, {frame: found[frame] for frame in frames if frame in found}, (), identity(source))
-
-
-class _Stretch(Source):
-    """Some frames of a source, which stays open."""
-
-    def __init__(self, whole: Source, frames: list[int]) -> None:
-        self.name, self.frames, self.is_video, self._whole = whole.name, frames, whole.is_video, whole
-
-    def path(self, frame: int) -> Path:
-        return self._whole.path(frame)
-
-    def read(self, frame: int) -> Image:
-        return self._whole.read(frame)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self._whole.size
-
-    @property
-    def fps(self) -> Fraction | None:
-        return self._whole.fps
-
-    def close(self) -> None:
-        pass
 
 
 def look_at(pixels: Array, encoding: str) -> Look:
@@ -359,26 +330,3 @@ def _solve(moments: Floats) -> Floats:
 def _regions(rows: int, columns: int) -> NDArray[np.int64]:
     down, across = (np.arange(side) * parts // side for side, parts in zip((rows, columns), _TILES, strict=True))
     return (down[:, None] * _TILES[1] + across).ravel()
-
-
-def _looks(source: Source, encoding: str) -> Iterator[tuple[int, Look | None]]:
-    """Frames in order, a few read ahead; None for one that cannot be read."""
-
-    def look(number: int) -> Look | None:
-        try:
-            return look_at(source.read(number).pixels, encoding)
-        except WetgateError:
-            return None
-
-    waiting: deque[tuple[int, Future[Look | None]]] = deque()
-    with ThreadPoolExecutor(1 if source.is_video else _READERS, "wetgate-deflicker") as pool:
-        try:
-            for number in source.frames:
-                waiting.append((number, pool.submit(look, number)))
-                if len(waiting) > _READERS:
-                    first, future = waiting.popleft()
-                    yield first, future.result()
-            for first, future in waiting:
-                yield first, future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)

@@ -18,9 +18,7 @@ camera paths", CVPR 2011.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,11 +26,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from wetgate.errors import WetgateError
 from wetgate.images import Source
 from wetgate.inference.curves import density_of
 from wetgate.inference.transforms import Transform, Transforms
 from wetgate.pairing.borders import find_borders
+from wetgate.pairing.reading_ahead import looks
 from wetgate.pairing.resampling import pixel_grid, scaling, shrink
 from wetgate.pairing.shifts import Shifts, measure_shifts
 from wetgate.pairing.trajectories import camera_path
@@ -63,7 +61,6 @@ _COARSE = 256
 _CELL = 8
 _BLOCK = 32
 _TILES = 4
-_READERS = 3
 _GRAIN, _SURROUND, _FAINT = 1.0, 8.0, 0.003
 """Deviations of the blurs that contrast is taken between, in pixels, and a density that is hardly seen."""
 _FURTHEST_SIZE = 0.1
@@ -207,7 +204,7 @@ def measure(
     current: _Tracker | None = None
     number_of_shot = -1
     px = max(width, height) / min(SIDE, max(width, height))
-    for done, (number, look) in enumerate(_looks(source, encoding), 1):
+    for done, (number, look) in enumerate(looks(source, lambda pixels: look_at(pixels, encoding)), 1):
         if number in ends and number == shots[ends[number]][0]:
             if current is not None:
                 movement.shots.append(current.shot(px, (width, height)))
@@ -507,26 +504,3 @@ def _as_place(matrix: Matrix, shape: tuple[int, ...]) -> Floats:
     middle = np.array([(shape[1] - 1) / 2, (shape[0] - 1) / 2])
     x, y = matrix[:2, :2] @ middle + matrix[:2, 2] - middle
     return np.array([x, y, (matrix[1, 0] - matrix[0, 1]) / 2, (matrix[0, 0] + matrix[1, 1]) / 2 - 1])
-
-
-def _looks(source: Source, encoding: str) -> Iterator[tuple[int, Look | None]]:
-    """Frames in order, a few read ahead; None for one that cannot be read."""
-
-    def look(number: int) -> Look | None:
-        try:
-            return look_at(source.read(number).pixels, encoding)
-        except WetgateError:
-            return None
-
-    waiting: deque[tuple[int, Future[Look | None]]] = deque()
-    with ThreadPoolExecutor(1 if source.is_video else _READERS, "wetgate-weave") as pool:
-        try:
-            for number in source.frames:
-                waiting.append((number, pool.submit(look, number)))
-                if len(waiting) > _READERS:
-                    first, future = waiting.popleft()
-                    yield first, future.result()
-            for first, future in waiting:
-                yield first, future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from wetgate.images import Image, Source, format_frames, open_source, parse_fram
 from wetgate.inference.curves import Curves, density_of, identity, sidecar
 from wetgate.pairing import weave
 from wetgate.pairing.prepare import prepare
+from wetgate.pairing.reading_ahead import Part
 from wetgate.pairing.resampling import shrink
 from wetgate.pairing.steadying import Wanted, measure
 from wetgate.pairing.weave import Movement, Shot
@@ -238,31 +238,7 @@ def chosen(source: Source, frames: Sequence[int] | None) -> list[int]:
     return found
 
 
-class _Part(Source):
-    """Some frames of a source, which stays open."""
-
-    def __init__(self, whole: Source, frames: Sequence[int]) -> None:
-        self.name, self.frames, self.is_video, self._whole = whole.name, list(frames), whole.is_video, whole
-
-    def path(self, frame: int) -> Path:
-        return self._whole.path(frame)
-
-    def read(self, frame: int) -> Image:
-        return self._whole.read(frame)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self._whole.size
-
-    @property
-    def fps(self) -> Fraction | None:
-        return self._whole.fps
-
-    def close(self) -> None:
-        pass
-
-
-class _Watched(_Part):
+class _Watched(Part):
     """Notes the exposure of frames as they are read: ``densities`` [3] by frame."""
 
     def __init__(self, whole: Source, frames: Sequence[int], encoding: str) -> None:
@@ -278,7 +254,7 @@ class _Watched(_Part):
         return image
 
 
-class _Steadied(_Part):
+class _Steadied(Part):
     """Frames as the model gets them."""
 
     def __init__(self, whole: Source, frames: Sequence[int], curves: Curves) -> None:
