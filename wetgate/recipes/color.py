@@ -15,7 +15,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +28,7 @@ from wetgate.pairing.prepare import Pictures, glance, prepare, without_logos
 from wetgate.project import Pair, Restoration, Run
 from wetgate.recipes.exposure import TooSlow, curves_of_pairs
 from wetgate.recipes.options import Options
-from wetgate.recipes.work import Follow, Work, spread
+from wetgate.recipes.work import Follow, Progress, Work, spread
 from wetgate.training import closed_form, context
 from wetgate.training.color_model import ColorModel, forward_with_coverage
 from wetgate.training.samples import Sample, make_sample, rarity
@@ -56,17 +55,6 @@ SHADES_SIDE = 192
 """Pixels of the larger side at which that network looks at a whole frame, give or take a third."""
 SIMILAR = 1.02
 """A larger network may be this much worse on held-out pairs and is still taken, for what it keeps of the pairs."""
-
-
-@dataclass
-class Progress:
-    """What a checkpoint holds besides the state of the job at work."""
-
-    job: int = 0
-    planned: list[float] = field(default_factory=list)
-    errors: dict[str, list[float]] = field(default_factory=dict)
-    networks: dict[str, Any] = field(default_factory=dict)
-    steps: dict[str, int] = field(default_factory=dict)
 
 
 def train(
@@ -226,7 +214,7 @@ class Training:
 
         reserve = REPORT_S + REPORT_S_PER_PAIR * min(count, SHOWN_PAIRS)
         self.work.budget.reserve = reserve
-        self._resume()
+        self.resumed = self.work.load_progress(self.progress)
         if not self.progress.planned:
             widths = self.work.budget.widths()[: 1 if self.shades else None]
             self.progress.planned = [self.work.budget.of_judging(len(widths) * len(parts))] * (len(widths) * len(parts))
@@ -353,36 +341,11 @@ class Training:
     # Checkpoints
 
     def _save(self, job: ContextTask | None, state: State | None) -> None:
-        import torch
+        from wetgate.training.loop import weights_of
 
-        from wetgate.training.loop import checkpoint, weights_of
-
-        networks = {
-            name: value if name == "widths" else {key: torch.from_numpy(array) for key, array in value.items()}
-            for name, value in self.progress.networks.items()
-        }
-        whole = {**asdict(self.progress), "networks": networks, "state": None if state is None else checkpoint(state)}
-        self.work.save(whole, job=self.progress.job, step=0 if state is None else state.step)
+        self.work.save_progress(self.progress, state)
         if job is not None and state is not None and not self._judging(job.index):
             self._publish(self._with_context(job.model, weights_of(state), state.step), "context, so far")
-
-    def _resume(self) -> None:
-        from wetgate.training.loop import from_checkpoint
-
-        whole = self.work.load()
-        if whole is None:
-            return
-        self.progress.job, self.progress.planned = whole["job"], whole["planned"]
-        self.progress.errors |= whole["errors"]
-        self.progress.steps = whole["steps"]
-        self.progress.networks = {
-            name: value if name == "widths" else {key: array.numpy() for key, array in value.items()}
-            for name, value in whole["networks"].items()
-        }
-        if whole["state"] is not None:
-            self.resumed = from_checkpoint(whole["state"])
-        step = 0 if self.resumed is None else self.resumed.step
-        self.run.emit({"event": "resumed", "job": self.progress.job, "step": step})
 
     # What others see
 

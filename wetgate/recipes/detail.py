@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +29,7 @@ from wetgate.project import Pair, Restoration, Run
 from wetgate.recipes.exposure import TooSlow, curves_of_windows
 from wetgate.recipes.neighbours import is_moving_picture, possible_radius, window
 from wetgate.recipes.options import Options
-from wetgate.recipes.work import Follow, Work, spread
+from wetgate.recipes.work import Follow, Progress, Work, spread
 from wetgate.training.gauge_model import GaugeModel, forward
 from wetgate.training.gauge_samples import Sample, make_sample
 
@@ -52,16 +51,6 @@ GLANCE_PAIRS = 2
 REPORT_S, REPORT_S_PER_PAIR = 3.0, 1.5
 SAME_SIZE = 0.02
 """A reference that was scaled by no more than this shows its grain as it is."""
-
-
-@dataclass
-class Progress:
-    """What a checkpoint holds besides the state of the job at work."""
-
-    job: int = 0
-    planned: list[float] = field(default_factory=list)
-    networks: dict[str, Any] = field(default_factory=dict)
-    steps: dict[str, int] = field(default_factory=dict)
 
 
 def train(
@@ -237,7 +226,7 @@ class _Training:
         if self.run.settings.get("exposures"):
             self._first("closed form, steadied")
         self.work.budget.reserve = REPORT_S + REPORT_S_PER_PAIR * min(len(self.samples), SHOWN_PAIRS)
-        self._resume()
+        self.resumed = self.work.load_progress(self.progress)
         jobs = len(self.parts)
         if not self.progress.planned:
             self.progress.planned = [self.work.budget.of_judging(jobs)] * jobs
@@ -304,7 +293,7 @@ class _Training:
             later += self.work.budget.of_final()
 
         def keep(state: State) -> None:
-            self._save(state)
+            self.work.save_progress(self.progress, state)
             if not judging:
                 model = task.model.with_(network=weights_of(state))
                 self._publish(self._relied_upon(model, self.verdict, GLANCE_PAIRS), "detail, so far")
@@ -321,36 +310,7 @@ class _Training:
         self.progress.networks[str(task.index)] = weights_of(state)
         self.progress.steps[str(task.index)] = state.step
         self.progress.job = task.index + 1
-        self._save(None)
-
-    # Checkpoints
-
-    def _save(self, state: State | None) -> None:
-        import torch
-
-        from wetgate.training.loop import checkpoint
-
-        networks = {
-            name: {key: torch.from_numpy(array) for key, array in value.items()}
-            for name, value in self.progress.networks.items()
-        }
-        whole = {**vars(self.progress), "networks": networks, "state": None if state is None else checkpoint(state)}
-        self.work.save(whole, job=self.progress.job, step=0 if state is None else state.step)
-
-    def _resume(self) -> None:
-        from wetgate.training.loop import from_checkpoint
-
-        whole = self.work.load()
-        if whole is None:
-            return
-        self.progress.job, self.progress.planned, self.progress.steps = whole["job"], whole["planned"], whole["steps"]
-        self.progress.networks = {
-            name: {key: array.numpy() for key, array in value.items()} for name, value in whole["networks"].items()
-        }
-        if whole["state"] is not None:
-            self.resumed = from_checkpoint(whole["state"])
-        step = 0 if self.resumed is None else self.resumed.step
-        self.run.emit({"event": "resumed", "job": self.progress.job, "step": step})
+        self.work.save_progress(self.progress, None)
 
     # What others see
 

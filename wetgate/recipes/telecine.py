@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ from wetgate.pairing.prepare import Pictures, glance, prepare
 from wetgate.project import Pair, Restoration, Run
 from wetgate.recipes.neighbours import possible_radius, window
 from wetgate.recipes.options import Options
-from wetgate.recipes.work import Follow, Work, spread
+from wetgate.recipes.work import Follow, Progress, Work, spread
 from wetgate.training import telecine_model
 from wetgate.training.color_model import LUMA
 from wetgate.training.telecine_features import levels_of
@@ -70,18 +70,6 @@ class _Pair:
     target: Array
     weight: Array
     reduction: int
-
-
-@dataclass
-class Progress:
-    """What a checkpoint holds besides the state of the job at work."""
-
-    job: int = 0
-    planned: list[float] = field(default_factory=list)
-    networks: dict[str, Any] = field(default_factory=dict)
-    steps: dict[str, int] = field(default_factory=dict)
-    errors: dict[str, list[float]] = field(default_factory=dict)
-    """Of each kind on what was held out, for each doubt."""
 
 
 def train(
@@ -259,7 +247,7 @@ class _Training:
             self._publish([self._solved(FIRST, self._lessons(FIRST, self.pairs, []))], "solved")
         self.work.budget.reserve = REPORT_S + REPORT_S_PER_PAIR * min(len(self.pairs), SHOWN)
         self.parts = self._parts()
-        self._resume()
+        self.resumed = self.work.load_progress(self.progress)
         if not self.progress.planned:
             judging = len(self.parts) * len(self._kinds)
             whole = self.work.budget.left() if self.work.budget.steps is None else self.work.budget.steps
@@ -315,7 +303,7 @@ class _Training:
                         a + b for a, b in zip(errors, self.progress.errors.get(kind, [0.0] * len(errors)), strict=True)
                     ]
                 self.progress.job = number + 1
-                self._save(None, None)
+                self.work.save_progress(self.progress, None)
             steps.append(replace(step, weights=self.progress.networks[str(number)]))
             if not part:
                 self._publish(steps, kind)
@@ -349,7 +337,7 @@ class _Training:
         state, self.resumed = self.resumed, None
 
         def keep(state: State) -> None:
-            self._save(task, state)
+            self.work.save_progress(self.progress, state)
             if stage:
                 self._publish([*before, replace(task.step, weights=_weights_of(state))], stage)
 
@@ -362,43 +350,6 @@ class _Training:
             later=sum(self.progress.planned[task.index + 1 :]),
             held_out=[lesson.number for lesson in task.held_out],
         )
-
-    # Checkpoints
-
-    def _save(self, task: TelecineTask | None, state: State | None) -> None:
-        import torch
-
-        from wetgate.training.loop import checkpoint
-
-        networks = {
-            name: {key: torch.from_numpy(array) for key, array in value.items()}
-            for name, value in self.progress.networks.items()
-        }
-        whole = {
-            "job": self.progress.job,
-            "planned": self.progress.planned,
-            "steps": self.progress.steps,
-            "errors": self.progress.errors,
-            "networks": networks,
-            "state": None if state is None else checkpoint(state),
-        }
-        self.work.save(whole, job=self.progress.job, step=0 if state is None else state.step)
-
-    def _resume(self) -> None:
-        from wetgate.training.loop import from_checkpoint
-
-        whole = self.work.load()
-        if whole is None:
-            return
-        self.progress.job, self.progress.planned, self.progress.steps = whole["job"], whole["planned"], whole["steps"]
-        self.progress.errors = whole["errors"]
-        self.progress.networks = {
-            name: {key: array.numpy() for key, array in value.items()} for name, value in whole["networks"].items()
-        }
-        if whole["state"] is not None:
-            self.resumed = from_checkpoint(whole["state"])
-        step = 0 if self.resumed is None else self.resumed.step
-        self.run.emit({"event": "resumed", "job": self.progress.job, "step": step})
 
     # What others see
 

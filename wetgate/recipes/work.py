@@ -10,7 +10,7 @@ import io
 import platform
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +41,25 @@ HURRIED = "The time was spent before the network could learn anything: train aga
 
 class Stopped(Exception):
     """The artist asked for an end."""
+
+
+@dataclass
+class Progress:
+    """Where a run of several networks stands, but for the one at work.
+
+    Attributes:
+        job: how many networks are trained.
+        planned: seconds or steps of each, as far as that was decided.
+        errors: on what was held out, by what was judged.
+        networks: weights by name, of each network; and what else was decided, as lists.
+        steps: that each was trained for.
+    """
+
+    job: int = 0
+    planned: list[float] = field(default_factory=list)
+    errors: dict[str, list[float]] = field(default_factory=dict)
+    networks: dict[str, Any] = field(default_factory=dict)
+    steps: dict[str, int] = field(default_factory=dict)
 
 
 class Work:
@@ -288,6 +307,37 @@ class Work:
 
         path = self.run.newest_checkpoint()
         return None if path is None else torch.load(path, map_location="cpu", weights_only=True)
+
+    def save_progress(self, progress: Progress, state: State | None) -> None:
+        """Write a checkpoint of a run of several networks, and of the one at work, where there is one."""
+        import torch
+
+        from wetgate.training.loop import checkpoint
+
+        networks = {
+            name: {key: torch.from_numpy(array) for key, array in value.items()} if isinstance(value, dict) else value
+            for name, value in progress.networks.items()
+        }
+        whole = {**vars(progress), "networks": networks, "state": None if state is None else checkpoint(state)}
+        self.save(whole, job=progress.job, step=0 if state is None else state.step)
+
+    def load_progress(self, progress: Progress) -> State | None:
+        """Bring ``progress`` to where :meth:`save_progress` wrote it last, if it did; the network that was at work."""
+        from wetgate.training.loop import from_checkpoint
+
+        whole = self.load()
+        if whole is None:
+            return None
+        progress.job, progress.planned, progress.steps = whole["job"], whole["planned"], whole["steps"]
+        progress.errors |= whole.get("errors", {})
+        progress.networks = {
+            name: {key: tensor.numpy() for key, tensor in value.items()} if isinstance(value, dict) else value
+            for name, value in whole["networks"].items()
+        }
+        state = None if whole["state"] is None else from_checkpoint(whole["state"])
+        step = 0 if state is None else state.step
+        self.run.emit({"event": "resumed", "job": progress.job, "step": step})
+        return state
 
     # What others see
 

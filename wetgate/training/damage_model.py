@@ -18,12 +18,10 @@ from numpy.typing import NDArray
 
 from wetgate.onnx_model import DAMAGE
 from wetgate.training import motion, residual_net
+from wetgate.training.color_model import LUMA
 from wetgate.training.density import from_density, to_density, to_values
 
 Array = NDArray[np.float32]
-
-LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
-"""ITU-R BT.709 luma of coded values."""
 
 LEAST, MOST = 1e-3, 1.5
 """Display values that are told apart: what is darker or lighter is seen as this."""
