@@ -155,7 +155,8 @@ def train_and_apply(
         if arguments.radius is not None:
             words += ["--radius", str(arguments.radius)]
         run_verb("new", reel, "--recipe", "detail", "--encoding", "display")
-        run_verb("add", reel, "--scan", scan, "--reference", reference, "--frames", format_frames(sorted(pairs)))
+        how = ["--aligned"] if arguments.as_delivered else []
+        run_verb("add", reel, "--scan", scan, "--reference", reference, "--frames", format_frames(sorted(pairs)), *how)
         begun = time.monotonic()
         how_long = (
             ["--time", f"{arguments.seconds:g}s"] if arguments.steps is None else ["--steps", str(arguments.steps)]
@@ -278,7 +279,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     own.add_argument("folder", type=Path)
     own.add_argument("--trained-on-all", action="store_true", help="train on all crops, measure on the same ones")
     own.add_argument("--test", type=int, metavar="N", help="hold out this crop only (default: each in turn)")
+    own.add_argument("--as-delivered", action="store_true", help="leave the references as they lie (`add --aligned`)")
     clip = verbs.add_parser("simulated", help="a clip copied to 16 mm")
+    clip.set_defaults(as_delivered=False)
     clip.add_argument("--clip", choices=CLIPS, default="bikes")
     clip.add_argument("--frames", type=int, default=40, help="of the clip (default: the first 40)")
     clip.add_argument("--pairs", type=int, default=3)

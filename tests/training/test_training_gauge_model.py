@@ -29,7 +29,10 @@ def gauge_model(encoding="display", radius=0, *, gated=True):
     )
     strength = Curve((0.2, 0.5, 0.7), (0.3, 1.5, 0.8))
     grain = Grain((1.1, 1.2, 1.0), (0.9, 1.0, 0.8), (strength, strength, strength), (0.05, 0.04, 0.03))
-    return GaugeModel(encoding, radius, 0.45, 0.2, contrast, network=weights, share=0.7 if gated else 1.0, grain=grain)
+    share = 0.7 if gated else 1.0
+    return GaugeModel(
+        encoding, radius, 0.45, 0.2, contrast, network=weights, share=share, grain=grain, grain_share=share / 2
+    )
 
 
 def scan(height, width, radius=0, seed=1):
@@ -103,6 +106,31 @@ def test_values_beyond_white_and_below_black_are_not_pushed_further(tmp_path):
     assert np.isfinite(restored).all()
     assert change.max(1, keepdims=True)[above].max() <= 1e-6
     assert change.min(1, keepdims=True)[below].min() >= -1e-6
+
+
+def test_grain_is_taken_whole_where_a_place_is_known_and_by_its_share_elsewhere():
+    picture = scan(64, 96)
+    luma = torch.from_numpy(np.asarray(0.3 + picture * 0.4))[:, :1]
+    with torch.no_grad():
+        places = gauge_contrast.features(Torch(), luma)[0].flatten(1).T.numpy()
+    known = gauge_contrast.fit(
+        [places], [np.zeros(len(places), np.float32)], [np.ones(len(places))], gated=True, seed=0
+    )
+    unlike = gauge_contrast.fit(
+        [places + 9], [np.zeros(len(places), np.float32)], [np.ones(len(places))], gated=True, seed=0
+    )
+    picture = luma.repeat(1, 3, 1, 1).numpy()
+    plain = gauge_model().with_(share=1.0, contrast=known, grain=None)
+    whole = gauge_model().with_(share=1.0, contrast=known, grain_share=1.0)
+    changes = {}
+    for name, contrast, share in (("known", known, 0.0), ("unlike", unlike, 0.0), ("half", unlike, 0.5)):
+        grained = by_torch(picture, whole.with_(contrast=contrast, grain_share=share))
+        changes[name] = grained - by_torch(picture, plain.with_(contrast=contrast))
+    entire = by_torch(picture, whole) - by_torch(picture, plain)
+    assert np.abs(entire).mean() > 3e-3
+    np.testing.assert_allclose(changes["known"], entire, atol=0.1 * np.abs(entire).max())
+    assert np.abs(changes["unlike"]).max() < 1e-5
+    np.testing.assert_allclose(changes["half"], entire / 2, atol=1e-5)
 
 
 def test_what_lies_beyond_the_halo_changes_nothing(tmp_path):

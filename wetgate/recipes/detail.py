@@ -269,7 +269,7 @@ class _Training:
         if self.options.grain != "none":
             chosen = self.samples[:: -(-len(self.samples) // most)]
             grain = grain_of(self.options.grain, [look_at(sample, model) for sample in chosen], verdict)
-        return model.with_(share=verdict.share, grain=grain)
+        return model.with_(share=verdict.share, grain=grain, grain_share=verdict.matched)
 
     def _task(self, index: int, model: GaugeModel, training: Sequence[Sample], held_out: Sequence[Sample]) -> GaugeTask:
         from wetgate.training.gauge_task import GaugeTask

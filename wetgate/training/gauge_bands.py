@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -51,14 +51,6 @@ class Grain:
     shares: tuple[float, ...]
     strengths: tuple[Curve, ...]
     most: tuple[float, ...]
-
-    def scaled(self, part: float) -> Grain:
-        """A part, 0-1, of what it changes."""
-        return replace(
-            self,
-            gains=tuple(1 + part * (gain - 1) for gain in self.gains),
-            strengths=tuple(Curve(one.knots, tuple(part * value for value in one.values)) for one in self.strengths),
-        )
 
 
 def split(ops: Any, luma: Any) -> tuple[list[Any], Any]:

@@ -46,6 +46,12 @@ class Seen:
         start, known = self.starts[gate]
         return start + taken(Torch(), self.drawn, known, share)
 
+    def grained(self, share: float, gate: int, grain: Grain, grain_share: float) -> Tensor:
+        """Seen luma with grain."""
+        restored = self.restored(share, gate)
+        change = with_grain(Torch(), restored, self.scan, grain) - restored
+        return restored + taken(Torch(), change, self.starts[gate][1], grain_share)
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -56,7 +62,7 @@ class Verdict:
         gate: which of the contrast's gates.
         gains_db: of each held-out pair over the scan; empty where none was held out.
         keeps_scan: whether nothing was found that is no worse than the scan.
-        matched: how far grain is matched, 0-1, where that was asked for.
+        matched: how far grain is matched where a place is not known, 0-1, where that was asked for.
     """
 
     share: float = 1.0
@@ -111,7 +117,7 @@ def _matched(verdict: Verdict, held_out: Sequence[Seen]) -> Verdict:
         return verdict
     for step in reversed(range(1, MATCHING_STEPS + 1)):
         part = step / MATCHING_STEPS
-        gains = tuple(_gain_db(one, verdict.share, verdict.gate, whole.scaled(part)) for one in held_out)
+        gains = tuple(_gain_db(one, verdict.share, verdict.gate, whole, part) for one in held_out)
         if not _refused(gains):
             return replace(verdict, gains_db=gains, matched=part)
     return verdict
@@ -122,7 +128,7 @@ def _refused(gains: Sequence[float]) -> bool:
 
 
 def grain_of(kind: str, pairs: Sequence[Seen], verdict: Verdict) -> Grain | None:
-    """The grain that goes with a verdict, measured on ``pairs``."""
+    """The grain that goes with a verdict, all of it, measured on ``pairs``."""
     looks = [
         gauge_grain.Look(
             _plane(one.restored(verdict.share, verdict.gate)),
@@ -132,15 +138,12 @@ def grain_of(kind: str, pairs: Sequence[Seen], verdict: Verdict) -> Grain | None
         )
         for one in pairs
     ]
-    grain = gauge_grain.fit(kind, looks)
-    return grain if grain is None or kind != "match" else grain.scaled(verdict.matched)
+    return gauge_grain.fit(kind, looks)
 
 
-def _gain_db(one: Seen, share: float, gate: int, grain: Grain | None) -> float:
+def _gain_db(one: Seen, share: float, gate: int, grain: Grain | None, grain_share: float = 1.0) -> float:
     with torch.no_grad():
-        restored = one.restored(share, gate)
-        if grain is not None:
-            restored = with_grain(Torch(), restored, one.scan, grain)
+        restored = one.restored(share, gate) if grain is None else one.grained(share, gate, grain, grain_share)
     before, after = (_error(_plane(picture), one.sample) for picture in (one.scan, restored))
     return 10 * math.log10((before + 1e-12) / (after + 1e-12))
 

@@ -43,6 +43,7 @@ class GaugeModel:
         network: weights of the residual network, empty where there is none.
         share: how much of the detail is taken, 0-1, where a place is not known from the pairs; where it is, all.
         grain: None to leave it as it comes.
+        grain_share: how much of what the grain changes is taken where a place is not known from the pairs.
     """
 
     encoding: str
@@ -54,6 +55,7 @@ class GaugeModel:
     network: dict[str, Any] = field(default_factory=dict)
     share: float = 1.0
     grain: Grain | None = None
+    grain_share: float = 1.0
 
     def with_(self, **changes: Any) -> GaugeModel:
         return replace(self, **changes)
@@ -88,7 +90,8 @@ def forward(ops: Any, frames: Any, model: GaugeModel) -> Any:
     drawn = detail(ops, lumas, model)
     restored = ops.add(start, taken(ops, drawn, known, model.share))
     if model.grain is not None:
-        restored = with_grain(ops, restored, scan, model.grain)
+        grained = with_grain(ops, restored, scan, model.grain)
+        restored = ops.add(restored, taken(ops, ops.subtract(grained, restored), known, model.grain_share))
     change = _held_back(ops, ops.subtract(restored, scan), own, model.encoding)
     answer = every[model.radius]
     if model.encoding == "linear":
@@ -130,7 +133,7 @@ def without_contrast(ops: Any, picture: Any) -> Any:
 
 
 def taken(ops: Any, drawn: Any, known: Any, share: float) -> Any:
-    """The part of the detail that is relied upon: all of it where a place is known, else its share."""
+    """The part of a change that is relied upon: all of it where a place is known, else its share."""
     if known is None or share >= 1:
         return ops.affine(drawn, share, 0.0)
     return ops.multiply(drawn, ops.affine(known, 1 - share, share))
