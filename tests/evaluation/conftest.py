@@ -1,8 +1,9 @@
 """Restorations with real files, and a model that multiplies and adds."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -35,11 +36,21 @@ class Faded:
     restoration: Restoration
     film: Callable[..., np.ndarray]
 
-    def add_pair(self, frame: int, state: str = "accepted", reason: str = "", **draft_fields: object) -> None:
+    def add_pair(
+        self,
+        frame: int,
+        state: str = "accepted",
+        reason: str = "",
+        around: Mapping[int, np.ndarray] = MappingProxyType({}),
+        **draft_fields: object,
+    ) -> None:
         truth = self.film(frame)
         with self.restoration.add_pair(frame) as draft:
             write_image(draft.scan, truth / 2, bit_depth="float")
             write_image(draft.reference, truth, bit_depth="float")
+            for step, pixels in around.items():
+                write_image(draft.neighbour(step), pixels, bit_depth="float")
+                draft.where_from["neighbours"] = 1
             mask = draft_fields.get("mask")
             if mask is not None:
                 write_image(draft.mask, np.repeat(np.float32(mask)[..., None], 3, axis=2), bit_depth="half")

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnx.helper
+import onnx.numpy_helper
 import pytest
 
 from wetgate.errors import WetgateError
 from wetgate.evaluation.compare import Frame, Method
 from wetgate.evaluation.restorations import common_frames, evaluate_pairs, evaluate_sequence, newest_model, split_pairs
 from wetgate.images import from_display, open_source, write_image
-from wetgate.onnx_model import read_card
+from wetgate.onnx_model import ModelCard, read_card
 from wetgate.project import create_restoration
 
 ROOT = Path(__file__).parents[2]
@@ -106,6 +107,43 @@ def test_what_learns_from_the_scan_alone_is_not_asked_for_pairs(faded) -> None:
     run = damage.train()
     done = evaluate(damage.restoration.folder)
     assert done.returncode == 1 and "wetgate add" not in done.stderr and str(run / "report.html") in done.stderr
+
+
+def the_next_frame_doubled() -> bytes:
+    """A model of radius 1."""
+    begin, end, along = (
+        onnx.numpy_helper.from_array(np.array([value], np.int64), name)
+        for name, value in (("begin", 6), ("end", 9), ("along", 1))
+    )
+    graph = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node("Slice", ["frames", "begin", "end", "along"], ["next"]),
+            onnx.helper.make_node("Add", ["next", "next"], ["restored"]),
+        ],
+        "next",
+        [onnx.helper.make_tensor_value_info("frames", onnx.TensorProto.FLOAT, ["N", 9, "H", "W"])],
+        [onnx.helper.make_tensor_value_info("restored", onnx.TensorProto.FLOAT, ["N", 3, "H", "W"])],
+        [begin, end, along],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
+    card = ModelCard(recipe="color", encoding="display", protected="grain", producer="test", radius=1)
+    onnx.helper.set_model_props(model, card.to_metadata())
+    return model.SerializeToString()
+
+
+def test_a_model_of_several_frames_sees_those_around_a_pair(faded) -> None:
+    other, alike = faded.film(7) / 2, faded.film(1001) / 2  # half as bright as the reference of frame 1001
+    faded.add_pair(1001, around={-1: other, 1: alike})
+    faded.add_pair(1011, around={-1: alike, 1: other})
+    faded.add_pair(1021)
+    (faded.train() / "model.onnx").write_bytes(the_next_frame_doubled())
+    done = evaluate(faded.restoration.folder, "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    right, wrong, alone = (row["measures"]["psnr"] for row in result["tables"][-1]["rows"])
+    assert right == alone == 100 and wrong < 30
+    assert [limit for limit in result["limits"] if "1021 are not to be had" in limit]
+    assert not [limit for limit in result["limits"] if "1001" in limit or "1011" in limit]
 
 
 def test_where_chroma_is_the_scans_the_headline_is_of_luma(faded) -> None:

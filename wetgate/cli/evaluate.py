@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ from wetgate.evaluation.restorations import (
     newest_model,
     split_pairs,
 )
-from wetgate.images import open_source, parse_frames
+from wetgate.images import Pixels, open_source, parse_frames
 from wetgate.inference.session import DEVICES
-from wetgate.project import Restoration, open_restoration
+from wetgate.project import Pair, Restoration, open_restoration
+from wetgate.recipes.neighbours import possible_radius, window
 
 HELP = "Measure the newest model on its pairs, or a result against a truth, and write a report to look at."
 EPILOG = """Without --result, the newest model is run on the accepted pairs; those that its training held out
@@ -74,9 +76,19 @@ def _on_pairs(restoration: Restoration, arguments: Namespace) -> tuple[Report, P
     count = sum(map(len, split_pairs(restoration, latest)))
     with Progress(count, "pairs", quiet=arguments.json) as progress:
         report = evaluate_pairs(
-            restoration, latest, inset=arguments.inset, device=arguments.device, follow=progress.update
+            restoration,
+            latest,
+            inset=arguments.inset,
+            device=arguments.device,
+            windows=lambda pair, radius: _window(restoration, pair, radius),
+            follow=progress.update,
         )
     return report, Path(arguments.report or latest.report)
+
+
+def _window(restoration: Restoration, pair: Pair, radius: int) -> Sequence[Pixels]:
+    possible, _ = possible_radius(restoration, [pair], radius)
+    return window(restoration, pair, radius) if possible == radius else ()
 
 
 def _on_sequence(restoration: Restoration, arguments: Namespace) -> tuple[Report, Path]:

@@ -22,12 +22,17 @@ def unheard(done: int, label: str) -> None:
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame with its truth, in the restoration's encoding. mask: what counts, ``[H, W]``; None for all of it."""
+    """One frame with its truth, in the restoration's encoding.
+
+    mask: what counts, ``[H, W]``; None for all of it. window: the scan's frames around it for a model that looks at
+    several, oldest first; empty where they are not to be had.
+    """
 
     number: int
     truth: Pixels
     scan: Pixels | None = None
     mask: Mask | None = None
+    window: Sequence[Pixels] = ()
 
 
 @dataclass(frozen=True)

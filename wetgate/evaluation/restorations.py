@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from wetgate.evaluation.metrics import Mask
 from wetgate.evaluation.plots import plots_of
 from wetgate.evaluation.report import PairLine, Report, limits_of_pairs
 from wetgate.evaluation.tables import Table
-from wetgate.images import Source, format_frames, read_image
+from wetgate.images import Pixels, Source, format_frames, read_image
 from wetgate.inference.session import Session
 from wetgate.inference.tiles import Restorer
 from wetgate.project import MADE_REFERENCES, WITHOUT_REFERENCE, Pair, Restoration, Run
@@ -22,6 +22,9 @@ from wetgate.project import MADE_REFERENCES, WITHOUT_REFERENCE, Pair, Restoratio
 _MADE = "The references were made; nothing here says how true they are. "
 SHOWN_HELD_OUT = 6
 SHOWN_TRAINED = 2
+
+Windows = Callable[[Pair, int], Sequence[Pixels]]
+"""The scan's 2r+1 frames around a pair, for a radius r; none where they are not to be had."""
 
 
 def newest_model(restoration: Restoration) -> Run:
@@ -68,9 +71,12 @@ def evaluate_pairs(
     baselines: Sequence[Method] = (),
     inset: int = 0,
     device: str = "auto",
+    windows: Windows = lambda pair, radius: (),
     follow: Follow = unheard,
 ) -> Report:
     """Measure the run's model on every accepted pair, held-out ones apart, beside the scan and ``baselines``.
+
+    A model that looks at several frames sees a pair's ``windows``, or its frame repeated where there are none.
 
     Raises:
         WetgateError: there is no accepted pair, a file is damaged, or the model cannot run.
@@ -84,13 +90,20 @@ def evaluate_pairs(
             "train again, or set the encoding back."
         )
     restorer = Restorer(session)
-    window = 2 * card.radius + 1
-    restored = Method("restored", lambda frame: restorer.restore([_scan(frame)] * window)[0])
+    alone: set[int] = set()
+
+    def restore(frame: Frame) -> Pixels:
+        if card.radius and not frame.window:
+            alone.add(frame.number)
+        window = frame.window or [_scan(frame)] * (2 * card.radius + 1)
+        return restorer.restore(window)[0]
+
+    restored = Method("restored", restore)
     methods = [scan_method(), *baselines, restored]
 
     def measured(pairs: Sequence[Pair], use: str, pictures: int, done_before: int) -> Outcome:
         return compare(
-            [_sample(pair, use) for pair in pairs],
+            [_sample(pair, use, windows, card.radius) for pair in pairs],
             methods,
             encoding=restoration.encoding,
             inset=inset,
@@ -109,10 +122,10 @@ def evaluate_pairs(
     rejected = restoration.pairs({"rejected"})
     made = restoration.recipe in MADE_REFERENCES
     limits = limits_of_pairs(held_out=len(held_out), trained=len(trained), made=made) + list(card.limits)
-    if card.radius:
+    if alone:
         limits.append(
-            "A pair has no neighbours in time: the model saw the frame itself in their place, and may do better on "
-            "a sequence."
+            f"The frames before and after {format_frames(alone)} are not to be had: the model saw the frame itself in "
+            "their place, and may do better on a sequence."
         )
     return Report(
         title=f"{restoration.folder.name}, run {run.number:03d}",
@@ -214,10 +227,10 @@ def _by_role(result: Source, truth: Source, scan: Source | None) -> dict[str, So
     return {"result": result, "truth": truth, **({} if scan is None else {"scan": scan})}
 
 
-def _sample(pair: Pair, use: str) -> Sample:
+def _sample(pair: Pair, use: str, windows: Windows, radius: int) -> Sample:
     def read() -> Frame:
         scan, truth = read_image(pair.scan).pixels, read_image(pair.prepared).pixels
-        return Frame(pair.frame, truth, scan, _what_counts(pair))
+        return Frame(pair.frame, truth, scan, _what_counts(pair), windows(pair, radius) if radius else ())
 
     return Sample(f"frame {pair.frame}, pair {pair.number}, {use}", read)
 
