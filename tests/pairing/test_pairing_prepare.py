@@ -193,6 +193,13 @@ def test_no_pairs_and_no_usable_pair_are_sentences(restoration):
         prepare(restoration)
 
 
+def test_footage_without_a_reference_wants_no_preparing(tmp_path):
+    restoration = create_restoration(tmp_path / "reel.wetgate", "steady")
+    restoration.add_footage("scan.####.dpx", "1-9")
+    with pytest.raises(WetgateError, match="nothing to prepare"):
+        prepare(restoration)
+
+
 def test_what_a_killed_process_left_is_swept(restoration, tmp_path):
     import socket
 

@@ -81,6 +81,11 @@ def prepare(
         WetgateError: there are no pairs, none is accepted, or a picture of an accepted pair cannot be read.
     """
     pairs = restoration.pairs()
+    if not pairs and restoration.footage:
+        raise WetgateError(
+            f"{restoration.folder} is of the recipe {restoration.recipe}, which learns from the scan itself: there is "
+            f"nothing to prepare. Go on with `wetgate train {restoration.folder}`."
+        )
     if not pairs:
         raise WetgateError(
             f"{restoration.folder} holds no pairs: add some with `wetgate add {restoration.folder} --scan ... "
