@@ -20,13 +20,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wetgate.evaluation.compare import Frame, Method
-from wetgate.images import Pixels
+from wetgate.images import LUMA, Pixels
 from wetgate.training import density, quadratic
 from wetgate.training.operations import Numpy
 from wetgate.training.torch_operations import Torch
-
-LUMA = (0.2126, 0.7152, 0.0722)
-"""ITU-R BT.709 luma of coded values."""
 
 LOW_PASS = 1.5
 """Sigma in pixels under which methods that see single pixels do not look: a soft reference holds no less, and grain

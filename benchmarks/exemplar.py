@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from benchmarks.product import run_verb, write_frame
 from wetgate.evaluation.metrics import Comparison
-from wetgate.images import format_frames, open_source, write_image
+from wetgate.images import LUMA, format_frames, open_source, write_image
 from wetgate.pairing.shots import find_shots
 from wetgate.simulate.film import FilmDecay
 from wetgate.simulate.flicker import Flicker
@@ -40,7 +40,6 @@ APART, RUN = 15, 3
 """Every so many frames, so many in a row are measured."""
 EDGE, NEAR_PX = 10 / 255, 4
 """Luma per pixel of a strong edge, and how near to one colour counts as at it."""
-LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 
 @dataclass(frozen=True)

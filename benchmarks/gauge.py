@@ -24,13 +24,12 @@ import torch
 from benchmarks.product import run_verb, write_frame
 from wetgate.errors import WetgateError
 from wetgate.evaluation import Comparison, Measures, summarise
-from wetgate.images import Pixels, format_frames, open_source, read_image
+from wetgate.images import LUMA, Pixels, format_frames, open_source, read_image
 from wetgate.simulate.footage import demo_footage
 from wetgate.simulate.gauge import GaugeLoss, copy_of
 from wetgate.training.gauge_shift import moved_to
 
 INSET = 4
-LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 CLIPS = {"bikes": "bikes.mp4", "carphone": "carphone_pristine.mp4", "bigbuckbunny": "bigbuckbunny.mp4"}
 SIGMAS = (0.7, 1.0, 1.5, 2.0, 3.0)
 PIXEL_UM = 11.0

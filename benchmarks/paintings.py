@@ -19,7 +19,7 @@ import numpy as np
 
 from wetgate.errors import WetgateError
 from wetgate.evaluation.metrics import Comparison
-from wetgate.images import Pixels, read_image, write_image
+from wetgate.images import LUMA, Pixels, read_image, write_image
 from wetgate.pairing.exemplars import Exemplar, Exemplars
 from wetgate.pairing.links import Link
 from wetgate.pairing.unfading import unfade
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     film = replace(preset("faded_print", 1), weave=replace(preset("faded_print").weave, shift_um=(0, 0), rotation=0))
     faded = film.frame(truth, 1).scan
     unfaded = unfade([faded]).restore(faded)
-    grey = np.repeat((truth @ np.array([0.2126, 0.7152, 0.0722], np.float32))[..., None], 3, axis=2)
+    grey = np.repeat((truth @ LUMA)[..., None], 3, axis=2)
     for name, scan, prior, linked in (("faded", faded, unfaded, LINKS), ("grey", grey, None, (*LINKS, WALL))):
         shown = [scan] if prior is None else [scan, prior]
         print(f"{name}: " + ", ".join(f"{_error(one, truth):.1f}" for one in shown), end="")

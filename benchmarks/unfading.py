@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from wetgate.evaluation import Comparison
-from wetgate.images import Pixels, from_linear, open_source, to_linear
+from wetgate.images import LUMA, Pixels, from_linear, open_source, to_linear
 from wetgate.pairing.known_colours import look_at
 from wetgate.pairing.shots import find_shots
 from wetgate.pairing.unfading import unfade
@@ -167,7 +167,7 @@ def _levels(scans: Shot) -> Transformation:
 
 
 def _luma(scans: Shot) -> Pixels:
-    return np.concatenate([(scan @ np.array([0.2126, 0.7152, 0.0722], np.float32)).ravel() for scan in scans])
+    return np.concatenate([(scan @ LUMA).ravel() for scan in scans])
 
 
 def _read(name: str) -> Clip:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from wetgate.images import LUMA
 from wetgate.onnx_model import ModelCard
 from wetgate.training import chroma_bound
-from wetgate.training.color_model import LUMA, ColorModel, forward
+from wetgate.training.color_model import ColorModel, forward
 from wetgate.training.onnx_export import export
 from wetgate.training.torch_operations import Torch, tensor
 

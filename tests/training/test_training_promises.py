@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from color_pictures import faded, smooth_picture, torch_answer
 
+from wetgate.images import LUMA
 from wetgate.training.closed_form import first_model, with_kernels
-from wetgate.training.color_model import LUMA
 from wetgate.training.samples import make_sample
 
 BT709 = np.array([0.2126, 0.7152, 0.0722], np.float64)

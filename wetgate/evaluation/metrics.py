@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetgate.errors import WetgateError
+from wetgate.images import LUMA
 
 Array = NDArray[np.floating]
 Mask = NDArray[np.bool_]
@@ -30,7 +31,6 @@ BAND_SIGMAS = (1.0, 4.0)
 PSNR_CEILING = 100.0
 CODE_VALUES = 255.0
 
-_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _RGB_TO_XYZ_OVER_WHITE = np.array(
     [
         [0.4124564 / 0.950470, 0.3575761 / 0.950470, 0.1804375 / 0.950470],
@@ -195,7 +195,7 @@ class Comparison:
 
     @cached_property
     def _lumas(self) -> tuple[Array, Array]:
-        return self.result @ _LUMA, self.truth @ _LUMA
+        return self.result @ LUMA, self.truth @ LUMA
 
     @cached_property
     def _low_passed(self) -> tuple[Array, Array]:
@@ -204,7 +204,7 @@ class Comparison:
     @cached_property
     def _high_passed(self) -> tuple[Array, Array]:
         lumas, low_passed = self._lumas, self._low_passed
-        return lumas[0] - low_passed[0] @ _LUMA, lumas[1] - low_passed[1] @ _LUMA
+        return lumas[0] - low_passed[0] @ LUMA, lumas[1] - low_passed[1] @ LUMA
 
     def _checked(self, picture: Array, name: str) -> Array:
         picture = np.ascontiguousarray(picture, np.float32)

@@ -1,6 +1,6 @@
 """Pictures in and out: stills, sequences, video, and what their values mean. No torch here."""
 
-from wetgate.images.encodings import ENCODINGS, from_display, from_linear, guess_encoding, to_display, to_linear
+from wetgate.images.encodings import ENCODINGS, LUMA, from_display, from_linear, guess_encoding, to_display, to_linear
 from wetgate.images.frames import format_frames, parse_frames
 from wetgate.images.image import DEPTHS, Header, Image, Pixels, Window
 from wetgate.images.moving import Sink, Source
@@ -11,6 +11,7 @@ __all__ = [
     "DEPTHS",
     "ENCODINGS",
     "FORMAT_DEPTHS",
+    "LUMA",
     "Header",
     "Image",
     "Pixels",

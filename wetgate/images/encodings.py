@@ -29,6 +29,9 @@ from wetgate.images.image import Header, Pixels
 
 ENCODINGS = ("display", "linear", "log")
 
+LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
+"""[3] what red, green and blue count for in luma (ITU-R BT.709-6)."""
+
 _DPX_TRANSFERS = {1: "log", 2: "linear", 3: "log", 13: "log"} | dict.fromkeys(range(4, 11), "display")
 
 _CINEON_SLOPE = 1023.0 * 0.002 / 0.6

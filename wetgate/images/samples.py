@@ -7,18 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wetgate.images.encodings import LUMA
 from wetgate.images.image import Pixels
 
 HALF_MAX = 65504.0
-
-_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 
 def single_channel(pixels: Pixels) -> Pixels:
     """[H, W] of pixels [H, W, 3]: what the three channels share, or their BT.709 luma where they differ."""
     first = pixels[..., 0]
     shared = all(np.array_equal(first, pixels[..., other], equal_nan=True) for other in (1, 2))
-    return first if shared else (pixels @ _LUMA).astype(np.float32)
+    return first if shared else (pixels @ LUMA).astype(np.float32)
 
 
 def codes_to_float(codes: NDArray[Any], bits: int) -> Pixels:

@@ -10,14 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetgate.errors import WetgateError
-from wetgate.images import Image
+from wetgate.images import LUMA, Image
 
 Array = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 
 _ROWS = 256
-_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
-"""ITU-R BT.709, as single-channel files are written."""
 
 
 def fill_bad(pixels: Array) -> tuple[Array, Flags | None]:
@@ -91,7 +89,7 @@ def compose(scan: Array, restored: Array, *, bad: Flags | None, weights: Array |
         unusable += int(keep.sum())
         if mono:
             keep |= (result == source).all(axis=2)
-            result[...] = (result @ _LUMA)[..., None]
+            result[...] = (result @ LUMA)[..., None]
         if weights is not None:
             weight = weights[rows][..., None]
             with np.errstate(invalid="ignore"):

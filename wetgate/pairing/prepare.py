@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from wetgate.errors import WetgateError
 from wetgate.files import sweep_temporaries
-from wetgate.images import read_image, to_display, write_image
+from wetgate.images import LUMA, read_image, to_display, write_image
 from wetgate.pairing.align import LEAST_SIDE, Alignment, align, measure_residual, warp
 from wetgate.pairing.confidence import burnt_in, judge
 from wetgate.pairing.fields import COMBED_SHARE, combed_share, upper_field
@@ -351,7 +351,7 @@ def _aligned(scan: Array, reference: Array, before: float | None = None, *, dama
 
 def _local_contrast(pixels: Array) -> Array | None:
     """Luma less its surround, by its local spread, small: mean 0, variance 1. None where nothing varies."""
-    luma = pixels @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+    luma = pixels @ LUMA
     scale = _EXAMINED_SIDE / max(luma.shape)
     if scale < 1:
         luma = cv2.resize(luma, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

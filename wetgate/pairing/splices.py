@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from wetgate.images import LUMA
+
 Array = NDArray[np.float32]
 
 WIDTH, HEIGHT = 96, 72
@@ -31,7 +33,6 @@ BLANK = 0.25
 
 _FLARE = 1 / 64
 _SURROUND = 5.0
-_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 Kind = Literal["cut", "flash", "jump"]
 
@@ -51,7 +52,7 @@ class Splice:
 
 def thumbnail(pixels: Array) -> Array:
     """[72, 96] density of a display picture [H, W, 3]."""
-    luma = np.maximum(pixels @ _LUMA, 0)
+    luma = np.maximum(pixels @ LUMA, 0)
     small = cv2.resize(luma, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
     return np.asarray(-np.log10(small + np.float32(_FLARE)), np.float32)
 

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from wetgate.images import LUMA
 from wetgate.inference.curves import density_of, values_of
 
 Array = NDArray[np.float32]
@@ -31,8 +32,6 @@ _LEAST_SHARE = 0.005
 _ACCURACY = 1e-4
 _MOST_STEPS = 300
 _COARSEST = 48
-_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
-"""ITU-R BT.709."""
 
 
 def spread(
@@ -83,7 +82,7 @@ def spread(
 
 def with_luma_of(scan: Array, colours: Array) -> Array:
     """Display values [H, W, 3] of these hues and saturations at the scan's own luma: shading under flat paint stays."""
-    luma = [density_of((picture @ _LUMA)[..., None], "display") for picture in (scan, colours)]
+    luma = [density_of((picture @ LUMA)[..., None], "display") for picture in (scan, colours)]
     return values_of(density_of(colours, "display") + luma[0] - luma[1], "display")
 
 

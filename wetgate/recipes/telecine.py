@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from wetgate.errors import WetgateError
 from wetgate.files import write_json
-from wetgate.images import to_display
+from wetgate.images import LUMA, to_display
 from wetgate.onnx_model import ModelCard
 from wetgate.pairing.overlap import fineness
 from wetgate.pairing.prepare import Pictures, glance, prepare
@@ -33,7 +33,6 @@ from wetgate.recipes.neighbours import possible_radius, window
 from wetgate.recipes.options import Options
 from wetgate.recipes.work import Follow, Progress, Work, spread
 from wetgate.training import telecine_model
-from wetgate.training.color_model import LUMA
 from wetgate.training.telecine_features import levels_of
 from wetgate.training.telecine_model import Lesson, Moments, Step, TelecineModel
 

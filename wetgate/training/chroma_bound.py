@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wetgate.images import LUMA
+
 Array = NDArray[np.float32]
 
 HUES = 24
@@ -24,7 +26,6 @@ MOST = 0.995
 MARGIN = 1.05
 LEAST_SHARE = 2e-4
 """Of the whole weight: a hue that the references show less of is not supported, and what has it turns grey."""
-_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _SHARPNESS = 120.0
 """Of the interpolation between hues: 24 of them are 15 degrees apart, where exp(120 (cos - 1)) is 0.02."""
 _LEAST_LUMA = 1e-3
@@ -42,7 +43,7 @@ class ChromaBound:
 
 def saturations(values: Array) -> Array:
     """Chroma over luma [..., 2] of display values, flare included [..., 3]: Cb and Cr of ITU-R BT.709 over luma."""
-    return (values @ _TO_CHROMA.T) / np.maximum(values @ _LUMA, _LEAST_LUMA)[..., None]
+    return (values @ _TO_CHROMA.T) / np.maximum(values @ LUMA, _LEAST_LUMA)[..., None]
 
 
 def fit(values: Sequence[Array], weights: Sequence[Array]) -> ChromaBound:
@@ -72,7 +73,7 @@ def fit(values: Sequence[Array], weights: Sequence[Array]) -> ChromaBound:
 def apply(ops: Any, density: Any, bound: ChromaBound) -> Any:
     """A density [N, 3, H, W] whose saturation lies within the bound at its hue; luma and hue stay."""
     values = ops.exp(ops.affine(ops.at_least(density, -FARTHEST), -math.log(10), 0.0))
-    luma = ops.at_least(ops.convolve(values, _LUMA[None, :, None, None]), _LEAST_LUMA)
+    luma = ops.at_least(ops.convolve(values, LUMA[None, :, None, None]), _LEAST_LUMA)
     chroma = ops.multiply(ops.convolve(values, _TO_CHROMA[:, :, None, None]), _reciprocal(ops, luma))
     square = ops.at_least(ops.sum_channels(ops.multiply(chroma, chroma)), _TINY**2)
     towards = ops.exp(ops.affine(ops.log(square), -0.5, 0.0))
@@ -90,7 +91,7 @@ def _reciprocal(ops: Any, x: Any) -> Any:
     return ops.exp(ops.affine(ops.log(x), -1.0, 0.0))
 
 
-_TO_CHROMA = np.array([(np.array([0, 0, 1]) - _LUMA) / 1.8556, (np.array([1, 0, 0]) - _LUMA) / 1.5748], np.float32)
+_TO_CHROMA = np.array([(np.array([0, 0, 1]) - LUMA) / 1.8556, (np.array([1, 0, 0]) - LUMA) / 1.5748], np.float32)
 _DIRECTIONS = np.array(
     [[math.cos(2 * math.pi * hue / HUES), math.sin(2 * math.pi * hue / HUES)] for hue in range(HUES)], np.float32
 )

@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from wetgate.images import LUMA
 from wetgate.training import chroma_bound, detail, kernels, quadratic
 from wetgate.training.chroma_bound import ChromaBound
-from wetgate.training.color_model import LUMA, ColorModel, features
+from wetgate.training.color_model import ColorModel, features
 from wetgate.training.density import from_density, to_density
 from wetgate.training.operations import Numpy
 from wetgate.training.samples import Sample, low_density

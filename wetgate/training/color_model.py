@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wetgate.images import LUMA
 from wetgate.training import chroma_bound, context, kernels, quadratic
 from wetgate.training.chroma_bound import ChromaBound
 from wetgate.training.density import from_density, to_density, to_values
@@ -24,8 +25,6 @@ from wetgate.training.kernels import Kernels
 
 Array = NDArray[np.float32]
 
-LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
-"""ITU-R BT.709 luma of coded values."""
 
 LOW_PASS = 1.5
 """Sigma, in pixels, of the low-pass between colour and detail: about what a 4:2:0 reference holds of colour."""

@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wetgate.images import LUMA
 from wetgate.training import context
-from wetgate.training.color_model import LUMA, ColorModel
+from wetgate.training.color_model import ColorModel
 from wetgate.training.loop import gains_from_bfloat16
 from wetgate.training.samples import STEP, Sample
 from wetgate.training.torch_operations import Torch, tensor

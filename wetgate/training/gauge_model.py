@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from wetgate.images import LUMA
 from wetgate.training import gauge_contrast, residual_net
-from wetgate.training.color_model import LUMA
 from wetgate.training.density import from_density, to_density, to_values
 from wetgate.training.gauge_bands import CUTS, Grain, sharpen, with_grain
 from wetgate.training.gauge_contrast import Contrast

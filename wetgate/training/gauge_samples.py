@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wetgate.training.color_model import LUMA
+from wetgate.images import LUMA
 from wetgate.training.gauge_model import MULTIPLE, seen
 from wetgate.training.operations import Numpy
 

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wetgate.training.color_model import LUMA, blur
+from wetgate.images import LUMA
+from wetgate.training.color_model import blur
 
 Array = NDArray[np.float32]
 

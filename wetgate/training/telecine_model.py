@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wetgate.images import LUMA
 from wetgate.training import residual_net, telecine_features
-from wetgate.training.color_model import LUMA
 from wetgate.training.density import from_density, to_density
 from wetgate.training.operations import Numpy
 
