@@ -1,6 +1,6 @@
 """What the recipe `damage` finds and repairs of damage that is known, against what else there is.
 
-    python -m benchmarks.damage train FOLDER --clip bikes --frames 2-136 [--steps 600] [--seed 0]
+    python -m benchmarks.damage train FOLDER --clip bikes --frames 2-136 [--time 5m] [--seed 0]
     python -m benchmarks.damage test MODEL --clip bikes --frames 140-240x10 [--json FILE] [--pictures FOLDER]
 
 Package footage decays by simulation: grain, weave and flicker everywhere, and a little damage of its own in what is
@@ -105,7 +105,7 @@ def train(arguments: argparse.Namespace) -> None:
     folder = arguments.folder / "film.wetgate"
     invoke(["new", str(folder), "--recipe", "damage"])
     invoke(["add", str(folder), "--scan", str(film / "film.####.tif")])
-    told = invoke(["train", str(folder), "--steps", str(arguments.steps), "--seed", str(arguments.seed)])
+    told = invoke(["train", str(folder), "--time", arguments.time, "--seed", str(arguments.seed)])
     print(f"{told['summary']}\n{told['model']}")
 
 
@@ -281,7 +281,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     verbs = parser.add_subparsers(dest="what", required=True)
     training, testing = verbs.add_parser("train"), verbs.add_parser("test")
     training.add_argument("folder", type=Path)
-    training.add_argument("--steps", type=int, default=600)
+    training.add_argument("--time", default="5m")
     training.add_argument("--seed", type=int, default=0)
     testing.add_argument("model", type=Path)
     testing.add_argument("--json", type=Path)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from wetgate.training.damage_lessons import UNTOUCHED, VISIBLE, lessons_of_pair, make_lesson
+from wetgate.training.damage_lessons import VISIBLE, lessons_of_pair, make_lesson
 from wetgate.training.damage_task import FALSE_SHARE, DamageTask, Material, doubtful
 from wetgate.training.loop import State, train
 
@@ -37,7 +37,7 @@ def test_the_label_is_where_the_middle_frame_was_changed(windows):
     for lesson in lessons(windows):
         change = np.abs(lesson.frames[1] - lesson.truth).max(axis=2)
         assert np.array_equal(lesson.label > 0, change > VISIBLE)
-        assert np.all(change[(lesson.weight > 0) & (lesson.label == 0)] < UNTOUCHED)
+        assert np.all(lesson.weight == 1)
         assert np.isfinite(lesson.frames).all()
         shares.append(lesson.label.mean())
     assert 0.01 < np.mean(shares) < 0.25
@@ -108,11 +108,13 @@ def test_steps_follow_from_the_generator_alone(task):
 
 def test_training_lessens_the_loss_and_the_threshold_keeps_false_finds_rare(task):
     losses = []
+    task.begin()
+    before = task.validation({name: torch.from_numpy(value) for name, value in task.initial_weights().items()})
     state = train(task, State(), lambda state: state.step / 40, lambda state, loss: losses.append(loss))
     assert np.mean(losses[-10:]) < np.mean(losses[:10])
     judged = task.judged(state.weights)
     assert judged["false_share"] <= FALSE_SHARE
-    assert task.validation(state.weights) == pytest.approx(1 - judged["f1"])
+    assert task.validation(state.weights) < before
     scan, repaired, truth = task.shown(state.weights, judged["threshold"])[0]
     assert scan.shape == repaired.shape == truth.shape
     looser = task.shown(state.weights, -100.0)[0][1]

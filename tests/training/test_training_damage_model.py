@@ -25,7 +25,7 @@ def make_model():
         finding, filling = initial_weights(radius, 0)
         for weights in (finding, filling):
             weights["out.weight"] = random.normal(0, 0.05, weights["out.weight"].shape).astype(np.float32)
-        return DamageModel(encoding, radius, finding, filling, -2.5)
+        return DamageModel(encoding, radius, finding, filling, 0.0)
 
     return make
 

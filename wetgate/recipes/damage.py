@@ -46,7 +46,8 @@ WINDOWS = 30
 """Windows taken, for a minute's training; more for longer ones, up to twice as many."""
 HELD_OUT = 5
 """Each fifth frame is for judging alone."""
-LESSONS_PER_SECOND, LESSONS_PER_STEP, MOST_LESSONS = 0.8, 0.16, 320
+LESSONS_PER_SECOND, LESSONS_PER_STEP, MOST_LESSONS = 1.6, 0.4, 480
+"""Fewer are learnt by heart: what is found on other shots then gets worse with every step."""
 USUAL_WIDTH = 2048
 """Up to this width of a frame damage is simulated at the sizes that dirt has there; on wider ones larger."""
 REPORT_S = 4.0
@@ -246,7 +247,7 @@ class _Training:
         return self.work.budget.left() if self.options.steps is None else float(self.options.steps)
 
     def _lessons(self, planned: float) -> int:
-        """Each lesson takes a tenth of a second or two to make, and is looked at some dozens of times."""
+        """Each lesson takes a tenth of a second or two to make, and is looked at some twenty times."""
         each = LESSONS_PER_SECOND if self.options.steps is None else LESSONS_PER_STEP
         return int(np.clip(each * planned, len(self.learning), MOST_LESSONS))
 

@@ -20,9 +20,7 @@ from wetgate.simulate import dust
 Array = NDArray[np.float32]
 
 VISIBLE = 0.02
-"""Change of a display value from which a pixel counts as damaged."""
-UNTOUCHED = 1e-4
-"""Below this it counts as clean; between the two it counts as neither."""
+"""Change of a display value from which a pixel counts as damaged; below it counts as clean."""
 MARGIN = 24
 """Pixels at a lesson's edge that motion cannot be found for, and that nothing is learnt from."""
 
@@ -74,8 +72,7 @@ def make_lesson(
         damaged[slice(0, middle) if random.integers(2) else slice(middle + 1, None)] = damaged[middle]
     change = np.abs(damaged[len(frames) // 2] - truth).max(axis=2)
     label = (change > VISIBLE).astype(np.float32)
-    certain = (label > 0) | (change < UNTOUCHED)
-    return Lesson(damaged, truth, label, (certain & (doubtful < 0.5)).astype(np.float32))
+    return Lesson(damaged, truth, label, (doubtful < 0.5).astype(np.float32))
 
 
 def lessons_of_pair(

@@ -10,15 +10,16 @@ its rim, and from what still shines through. A pixel outside the mask is the sca
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wetgate.images import LUMA
 from wetgate.onnx_model import DAMAGE
 from wetgate.training import motion, residual_net
-from wetgate.training.color_model import LUMA
 from wetgate.training.density import from_density, to_density, to_values
 
 Array = NDArray[np.float32]
@@ -34,14 +35,23 @@ TELLING = 0.3
 START, MOST_START = (60.0, -3.0), 3.0
 """Gain and offset by which the spike, in display values, becomes the logit that the finding network starts from, and
 the most that it says."""
-LINES = (4, 24)
+LINES = (4, 16, 48)
 """Rows above and below over which vertical lines are summed."""
+LINE_LIMIT = 0.03
+"""In display values: how far one row counts for a line, so that edges count little more than scratches."""
+GROWS, LOOSER = 3, 3.0
+"""Damage reaches so many pixels on from a sure find, where its logit is at most so much lower."""
 FILLING_LEVELS = 3
 RIM = 2
 """Pixels around a hole that are not trusted either when it is closed from its rim."""
 MULTIPLE = 2**FILLING_LEVELS
-FINDING_WIDTHS = (16, 24, 40)
+FINDING_WIDTHS = (12, 16, 20)
+"""Narrow: a network of 54,000 numbers learns its lessons by heart, and finds their things in other shots."""
 FILLING_WIDTHS = (16, 32)
+
+LAST_CHOICE, UNLIKE = -3.0, 60.0
+"""Logits from which filling starts: of the frame itself and of the closed hole, and for each display value by which a
+neighbour is unlike the frame around, less of it."""
 
 _BAND = 3
 
@@ -54,7 +64,7 @@ class DamageModel:
         encoding: of the frames: "display", "linear" or "log".
         radius: frames before and after, 1 or 2.
         finding, filling: weights of the two networks by name.
-        threshold: of the finding network's answer, from which a pixel is damage.
+        threshold: of the finding network's answer, grown, from which a pixel is damage.
     """
 
     encoding: str
@@ -74,18 +84,18 @@ class Seen:
     Attributes:
         frame: the middle frame.
         neighbours: each neighbour as it lies in the middle frame at its exposure: 1 before, 1 after, 2 before, ...
-        lines: vertical lines in the middle frame, and at the same place of the screen in the nearest neighbours.
+        evidence: of damage, as the finding network sees it; its first channel is the classical detector's logit.
     """
 
     frame: Any
     neighbours: tuple[Any, ...]
-    lines: Any
+    evidence: Any
 
 
 def initial_weights(radius: int, seed: int) -> tuple[dict[str, Array], dict[str, Array]]:
     """Of the finding and of the filling network."""
-    finding = residual_net.initial_weights(4 + 10 * radius + 3 * len(LINES), 1, seed, FINDING_WIDTHS)
-    filling = residual_net.initial_weights(8 + 9 * radius, 3 + 1 + 2 * radius, seed + 1, FILLING_WIDTHS)
+    finding = residual_net.initial_weights(10 * radius + 5 * len(LINES), 1, seed, FINDING_WIDTHS)
+    filling = residual_net.initial_weights(8 + 9 * radius, 3 * (3 + 2 * radius), seed + 1, FILLING_WIDTHS)
     return finding, filling
 
 
@@ -97,7 +107,8 @@ def forward(ops: Any, frames: Any, model: DamageModel) -> Any:
     told = ops.optional_input(DAMAGE, -1.0, frames)
     middle = ops.channels(frames, 3 * model.radius, 3 * model.radius + 3)
     seen = see(ops, to_display_values(ops, ops.pad_to_multiple(frames, MULTIPLE), model.encoding), model.radius)
-    found = ops.affine(ops.crop_like(find(ops, seen, model.finding), frames), 1.0, 0.5 - model.threshold)
+    grown = ops.crop_like(grow(ops, find(ops, seen, model.finding)), frames)
+    found = ops.affine(grown, 1.0, 0.5 - model.threshold)
     level = ops.choose(ops.affine(told, -1.0, 0.0), 0.0, found, told)
     nowhere = ops.affine(found, 0.0, 0.0)
     hole = ops.pad_to_multiple(ops.choose(level, 0.5, ops.affine(nowhere, 1.0, 1.0), nowhere), MULTIPLE)
@@ -127,53 +138,97 @@ def see(ops: Any, values: Any, radius: int) -> Seen:
         where = motion.motion(ops, pyramids[radius - step], pyramids[radius], pyramids[radius + step], LIMIT)
         for at, way in zip((radius - step, radius + step), where, strict=True):
             neighbours.append(_as_exposed(ops, motion.moved(ops, window[at], way), middle))
-    lines = [line for at in (radius, radius - 1, radius + 1) for line in _lines(ops, lumas[at])]
-    return Seen(middle, tuple(neighbours), ops.concat(lines))
+    beside = [luma(ops, window[at]) for at in (radius - 1, radius + 1)]
+    return Seen(middle, tuple(neighbours), _evidence(ops, middle, neighbours, beside))
 
 
 def find(ops: Any, seen: Seen, weights: dict[str, Any]) -> Any:
-    """How much speaks for damage [N, 1, H, W], a logit; from which on a pixel is damaged is the model's threshold.
+    """How much speaks for damage [N, 1, H, W], a logit.
 
     The network adds to what the classical detector says, so it starts from that.
     """
-    local = ops.subtract(seen.frame, _surround(ops, seen.frame))
-    parts = [_told(ops, local), ops.affine(luma(ops, seen.frame), 1.0, -0.5)]
-    spikes = []
-    for before, after in zip(seen.neighbours[::2], seen.neighbours[1::2], strict=True):
-        first, last = (ops.subtract(seen.frame, one) for one in (before, after))
-        spike, apart = _spike(ops, first, last), ops.absolute(ops.subtract(before, after))
-        a, b = luma(ops, first), luma(ops, last)
-        lighter, darker = ops.at_least(ops.smaller(a, b), 0.0), ops.at_most(ops.larger(a, b), 0.0)
-        spikes.append(ops.most_of_channels(ops.subtract(spike, ops.affine(apart, 0.5, 0.0))))
-        parts += [_told(ops, one) for one in (first, last, luma(ops, apart), lighter, darker, spikes[-1])]
-    parts.append(ops.affine(seen.lines, 2 * GAIN, 0.0))
-    start = ops.affine(spikes[0], *START)
-    start = ops.at_most(ops.at_least(start, -MOST_START), MOST_START)
-    return ops.add(start, residual_net.apply(ops, ops.concat(parts), weights))
+    channels = 10 * len(seen.neighbours) // 2 + 5 * len(LINES)
+    start, told = ops.channels(seen.evidence, 0, 1), ops.channels(seen.evidence, 1, 1 + channels)
+    return ops.add(start, residual_net.apply(ops, told, weights))
+
+
+def grow(ops: Any, logit: Any) -> Any:
+    """The logit [N, 1, H, W] raised to what is beside it, :data:`GROWS` times, but to :data:`LOOSER` above it at most.
+
+    What is above a threshold then is above it by itself, or hangs together with what is and is nearly as high: the two
+    thresholds of Canny ("A computational approach to edge detection", 1986), whatever they are.
+    """
+    most, grown = ops.affine(logit, 1.0, LOOSER), logit
+    for _ in range(GROWS):
+        beside = grown
+        for rows, columns in ((1, 0), (0, 1)):
+            sides = (ops.shift(beside, rows, columns), ops.shift(beside, -rows, -columns))
+            beside = ops.larger(beside, ops.larger(*sides))
+        grown = ops.larger(grown, ops.smaller(beside, most))
+    return grown
+
+
+def _evidence(ops: Any, frame: Any, neighbours: Sequence[Any], beside: Sequence[Any]) -> Any:
+    """What speaks for damage and against it, of a spread near to 1; nothing of it shows the picture itself.
+
+    A network that sees the picture learns the film's things by heart, and finds them in other shots.
+
+    Args:
+        ops: where to compute (:mod:`wetgate.training.operations`).
+        frame: the middle frame.
+        neighbours: laid over it, see :class:`Seen`.
+        beside: luma of the nearest neighbours as they lie on the screen.
+    """
+    parts, start = [], None
+    for before, after in zip(neighbours[::2], neighbours[1::2], strict=True):
+        first, last = (ops.subtract(frame, one) for one in (before, after))
+        spike = _spike(ops, first, last)
+        apart = ops.absolute(ops.subtract(before, after))
+        rises = ops.most_of_channels(ops.subtract(ops.absolute(spike), ops.affine(apart, 0.5, 0.0)))
+        first, last, apart = (luma(ops, one) for one in (first, last, apart))
+        if start is None:
+            start = ops.at_most(ops.at_least(ops.affine(rises, *START), -MOST_START), MOST_START)
+        misled = ops.mean_around(ops.at_most(apart, LIMIT), 4, 4)
+        least = ops.smaller(ops.absolute(first), ops.absolute(last))
+        rough = ops.mean_around(ops.at_most(least, 0.5 * LIMIT), 8, 8)
+        times = ops.divide(ops.most_of_channels(ops.absolute(spike)), ops.affine(misled, 1.0, 0.01))
+        parts += [_told(ops, one) for one in (spike, first, last, apart, rises)]
+        parts += [ops.affine(ops.at_most(times, 12.0), 0.25, 0.0)]
+        parts += [ops.affine(misled, 40.0, -1.0), ops.affine(rough, 60.0, -1.0)]
+    lines = [line for one in (frame, *beside) for line in _lines(ops, one)]
+    return ops.concat([start, *parts, ops.affine(ops.concat(lines), 40.0, 0.0)])
 
 
 def fill(ops: Any, seen: Seen, hole: Any, weights: dict[str, Any]) -> Any:
-    """Display values [N, 3, H, W] for the places where ``hole`` [N, 1, H, W] is 1; elsewhere they mean nothing."""
+    """Display values [N, 3, H, W] for the places where ``hole`` [N, 1, H, W] is 1; elsewhere they mean nothing.
+
+    For each colour a mixture of the frame itself, of a picture that closes the hole from its rim and of each neighbour,
+    and a residual. It starts as the mean of the neighbours, more of the one that is like the frame around the hole.
+    """
     wide = ops.mean_around(hole, RIM, RIM)
     nothing = ops.affine(hole, 0.0, 0.0)
     known = ops.choose(wide, 1e-3, nothing, ops.affine(nothing, 1.0, 1.0))
     mean = ops.affine(ops.add(seen.neighbours[0], seen.neighbours[1]), 0.5, 0.0)
     closed = _closed(ops, seen.frame, known, mean)
-    surround = _surround(ops, closed)
+    choices = [seen.frame, closed, *seen.neighbours]
+    unlike = [_mismatch(ops, seen.frame, one, known) for one in seen.neighbours]
+    start = [ops.affine(nothing, 1.0, LAST_CHOICE)] * 2 + [ops.affine(one, -UNLIKE, 0.0) for one in unlike]
     parts = [ops.affine(hole, 1.0, -0.5), ops.affine(known, 1.0, -0.5)]
-    parts += [_told(ops, ops.subtract(one, surround)) for one in (seen.frame, closed)]
-    pairs = list(zip(seen.neighbours[::2], seen.neighbours[1::2], strict=True))
-    for before, after in pairs:
-        parts += [_told(ops, ops.subtract(one, closed)) for one in (before, after)]
-        parts.append(_told(ops, ops.absolute(luma(ops, ops.subtract(before, after)))))
-        parts += [_told(ops, _mismatch(ops, seen.frame, one, known)) for one in (before, after)]
+    parts += [_told(ops, ops.subtract(one, mean)) for one in choices]
+    for before, after in zip(seen.neighbours[::2], seen.neighbours[1::2], strict=True):
+        parts.append(_told(ops, luma(ops, ops.absolute(ops.subtract(before, after)))))
+    parts += [_told(ops, one) for one in unlike]
     answer = residual_net.apply(ops, ops.concat(parts), weights)
-    choices = [closed, *seen.neighbours]
-    shares = ops.softmax(ops.channels(answer, 3, 3 + len(choices)))
-    filled = ops.affine(ops.channels(answer, 0, 3), 1 / GAIN, 0.0)
-    for at, choice in enumerate(choices):
-        filled = ops.add(filled, ops.multiply(choice, ops.channels(shares, at, at + 1)))
-    return filled
+    colours = []
+    for colour in range(3):
+        first = 3 + colour * len(choices)
+        shares = ops.softmax(ops.add(ops.channels(answer, first, first + len(choices)), ops.concat(start)))
+        filled = ops.affine(ops.channels(answer, colour, colour + 1), 1 / GAIN, 0.0)
+        for at, choice in enumerate(choices):
+            share = ops.channels(shares, at, at + 1)
+            filled = ops.add(filled, ops.multiply(ops.channels(choice, colour, colour + 1), share))
+        colours.append(filled)
+    return ops.concat(colours)
 
 
 def _told(ops: Any, difference: Any) -> Any:
@@ -197,17 +252,17 @@ def _surround(ops: Any, values: Any) -> Any:
     return ops.enlarge(ops.enlarge(ops.mean_around(ops.shrink(ops.shrink(values)), 2, 2)))
 
 
-def _lines(ops: Any, luma: Any) -> list[Any]:
+def _lines(ops: Any, picture: Any) -> list[Any]:
     """How much lighter than what is left and right of it a vertical line is, over some rows and over many."""
-    stands_out = ops.subtract(luma, ops.mean_around(luma, 0, _BAND))
-    stands_out = ops.at_most(ops.at_least(stands_out, -LIMIT), LIMIT)
+    stands_out = ops.subtract(picture, ops.mean_around(picture, 0, _BAND))
+    stands_out = ops.at_most(ops.at_least(stands_out, -LINE_LIMIT), LINE_LIMIT)
     return [ops.mean_around(stands_out, rows, 0) for rows in LINES]
 
 
 def _spike(ops: Any, first: Any, last: Any) -> Any:
-    """The smaller of two differences where both are of one sign, else 0."""
+    """The smaller of two differences where both are of one sign, with that sign, else 0."""
     lighter = ops.at_least(ops.smaller(first, last), 0.0)
-    return ops.subtract(lighter, ops.at_most(ops.larger(first, last), 0.0))
+    return ops.add(lighter, ops.at_most(ops.larger(first, last), 0.0))
 
 
 def _mismatch(ops: Any, frame: Any, neighbour: Any, known: Any) -> Any:

@@ -2,7 +2,8 @@
 
 Coarse to fine on a pyramid of luma without its local mean (so a change of exposure is no motion). Down to half the
 resolution both neighbours are searched together, as if motion went straight on; then each on its own, for film weaves
-from frame to frame and things speed up. A pixel is explained where the frame is like its neighbours, or, for a price,
+from frame to frame and things speed up, and takes over what was found beside where that fits better (as PatchMatch of
+Barnes et al., SIGGRAPH 2009, does). A pixel is explained where the frame is like its neighbours, or, for a price,
 where the neighbours are like each other and only the frame itself is not: that is what dirt does, and no block is drawn
 to something that happens to look like the dirt. Differences count up to a limit (the robust matching of Black &
 Anandan, "The robust estimation of multiple motions", 1996).
@@ -37,6 +38,10 @@ STEP_PRICE = 0.08
 DIRT_PRICE = (0.5, 0.5, 1.0, 2.0)
 """What it costs to take the frame itself for damaged, as a share of the limit: nothing is gained by it from twice the
 limit on, where blocks are much larger than dirt."""
+BESIDE, NARROW = 4, 2
+"""What was found so many pixels away is tried too, on blocks of so many pixels around: edges of things that move."""
+BESIDE_PRICE = 0.02
+"""What another place's motion must gain, as a share of the limit."""
 EVEN = 0.01
 """A bend of the squared cost, as a share of the limit's square, that says nothing about fractions of a pixel."""
 
@@ -79,6 +84,8 @@ def motion(ops: Any, before: list[Any], middle: list[Any], after: list[Any], lim
             first, last = (ops.displace(*one, bound(level)) for one in ((frames[0], back), (frames[2], ahead)))
             back = _alone(ops, frames[1], frames[0], last, back, level, limit)
             ahead = _alone(ops, frames[1], frames[2], first, ahead, level, limit)
+        if level < LEVELS:
+            back, ahead = _beside(ops, frames, ahead, back, level, limit)
     first, last = (ops.displace(*one, bound()) for one in ((before[0], back), (after[0], ahead)))
     return (
         ops.add(back, _fraction(ops, middle[0], before[0], last, back, limit)),
@@ -116,6 +123,27 @@ def _alone(ops: Any, middle: Any, other: Any, help: Any, start: Any, level: int,
     steps = _steps(ALONE[level])
     cost = _explained(ops, middle, _at(ops, other, start, steps, level), help, level, limit)
     return ops.add(start, _cheapest(ops, cost, steps, level, limit))
+
+
+def _beside(ops: Any, frames: tuple[Any, Any, Any], ahead: Any, back: Any, level: int, limit: float) -> tuple[Any, Any]:
+    """The motion back and ahead, or that of a place beside where it explains a pixel better."""
+    before, middle, after = frames
+    first, last = (ops.displace(*one, bound(level)) for one in ((before, back), (after, ahead)))
+
+    def better(other: Any, way: Any, there: Any, help: Any) -> Any:
+        def cost(there: Any) -> Any:
+            return ops.mean_around(_explained(ops, middle, there, help, level, limit), NARROW, NARROW)
+
+        best, least = way, cost(there)
+        for rows, columns in ((BESIDE, 0), (-BESIDE, 0), (0, BESIDE), (0, -BESIDE)):
+            found = ops.shift(way, rows, columns)
+            there = cost(ops.displace(other, found, bound(level)))
+            gain = ops.subtract(least, there)
+            best = ops.choose(gain, BESIDE_PRICE * limit, found, best)
+            least = ops.choose(gain, BESIDE_PRICE * limit, there, least)
+        return best
+
+    return better(before, back, first, last), better(after, ahead, last, first)
 
 
 def _fraction(ops: Any, middle: Any, other: Any, help: Any, found: Any, limit: float) -> Any:

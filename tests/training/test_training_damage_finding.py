@@ -1,0 +1,118 @@
+"""What a network finds after a few seconds of training, and what it leaves alone."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from wetgate.simulate import dust
+from wetgate.training import damage_model
+from wetgate.training.damage_task import DamageTask, Material, parted
+from wetgate.training.loop import State, train
+from wetgate.training.torch_operations import Torch
+
+SIDE, STEPS = 128, 150
+
+
+def window(seed, side=SIDE):
+    """[3, H, W, 3] a drifting scene with grain, in display values."""
+    random = np.random.default_rng(seed)
+    size = side + 24
+    scene = sum(s * cv2.GaussianBlur(random.standard_normal((size, size, 3)), (0, 0), s) for s in (1.5, 4, 10))
+    scene = 0.45 + 0.12 * scene / scene.std()
+    down, right = random.integers(-4, 5, 2)
+    parts = [scene[8 + down * k :, 8 + right * k :][:side, :side] for k in (-1, 0, 1)]
+    return np.stack([part + random.normal(0, 0.004, part.shape) for part in parts]).clip(0.02, 1).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def task():
+    windows = [window(seed) for seed in range(12)]
+    return DamageTask(0, Material(windows[:9]), Material(windows[9:]), radius=1, lessons=60, seed=3, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def weights(task):
+    torch.set_num_threads(1)
+    return train(task, State(), lambda state: state.step / STEPS, lambda state, loss: None).weights
+
+
+@pytest.fixture(scope="module")
+def find(task, weights):
+    """Where damage is found in a window, away from its edges."""
+    threshold = task.judged(weights)["threshold"]
+
+    @torch.no_grad()
+    def find(frames):
+        values = torch.from_numpy(np.ascontiguousarray(frames.transpose(0, 3, 1, 2))).reshape(1, -1, *frames.shape[1:3])
+        seen = damage_model.see(Torch(), values, 1)
+        logit = damage_model.find(Torch(), seen, parted(weights, "finding"))
+        return damage_model.grow(Torch(), logit)[0, 0, 24:-24, 24:-24].numpy() > threshold
+
+    return find
+
+
+def with_disc(frames, at, place, radius=3.5, level=0.95):
+    plane = np.zeros(frames.shape[1:3], np.float32)
+    cv2.circle(plane, [round(16 * x) for x in place], round(16 * radius), 1.0, -1, cv2.LINE_AA, 4)
+    plane = cv2.GaussianBlur(plane, (0, 0), 0.6)[..., None]
+    frames[at] += plane * (level - frames[at])
+    return plane[24:-24, 24:-24, 0] > 0.3
+
+
+def test_training_makes_a_better_detector_than_the_spike_that_it_starts_from(task, weights):
+    spike = task.judged({name: torch.from_numpy(value) for name, value in task.initial_weights().items()})
+    trained = task.judged(weights)
+    assert trained["f1"] > spike["f1"] + 0.05
+    assert trained["psnr"] > spike["psnr"]
+
+
+def test_a_speck_is_found_whole(find):
+    frames = window(30)
+    speck = with_disc(frames, 1, (60.3, 58.6), level=0.03)
+    found = find(frames)
+    assert found[speck].mean() > 0.9
+    assert found.sum() < 2 * speck.sum()
+
+
+def test_a_scratch_that_stays_on_the_screen_is_found(find):
+    frames = window(31)
+    frames[:, :, 63:65, 1] += 0.15
+    found = find(frames)
+    assert found[:, 39:41].mean() > 0.8
+    assert np.delete(found, np.s_[36:44], axis=1).mean() < 0.01
+
+
+def test_a_clean_window_is_left_alone(find):
+    assert find(window(32)).mean() < 0.003
+
+
+def test_a_cut_is_no_damage(find):
+    for side in (0, 2):
+        frames = window(33)
+        frames[side] = window(34)[1]
+        assert find(frames).mean() < 0.003
+
+
+def test_a_ball_that_flies_is_no_dirt(find):
+    """Seven pixels across, 12 pixels a frame."""
+    frames = window(35)
+    _, ball, _ = [with_disc(frames, at, (64.0 + 12 * (at - 1), 62.0 + 2 * (at - 1))) for at in range(3)]
+    assert find(frames)[ball].mean() < 0.5
+
+
+def test_rain_is_left_where_it_falls(find):
+    frames = window(36)
+    random = np.random.default_rng(5)
+    drops = []
+    for at in range(3):
+        plane = np.zeros(frames.shape[1:3], np.float32)
+        for _ in range(12):
+            x, y = random.uniform(0, SIDE, 2)
+            ends = np.array([[x, y], [x + 3, y + 16]])
+            dust.stamp(plane, ends, 0.25, soft=0.5, thickness=1.0)
+        frames[at] += plane[..., None] * (0.9 - frames[at])
+        drops.append(plane[24:-24, 24:-24] > 0.05)
+    assert find(frames)[drops[1]].mean() < 0.5
