@@ -75,10 +75,22 @@ def test_gradings_that_contradict_one_another_change_known_places_alone():
     assert model.contrast.gate == gauge_contrast.GATES[0]
     for one in samples[:3]:
         assert error(answer_of(one, model), one.target) < 0.7 * error(one.scan[0], one.target)
+        assert float(look_at(one, model).starts[0][1].mean()) > 0.95
     strange = sample(1.1 - samples[3].scan[0], 1.1 - samples[3].target)
     seen = look_at(strange, model)
     assert float(seen.starts[0][1].mean()) < 0.2
     assert np.abs(seen.starts[0][0][0, 0].numpy() - strange.scan[0]).mean() < 5e-3
+
+
+def test_the_dark_edge_of_a_scan_says_nothing():
+    """A film's frame goes on there; what lightens it is no better for the picture."""
+    luma = picture(1)
+    scan = copied(luma, 2, contrast=1.0)
+    harmful = GaugeModel("display", contrast=_shift(0.01))
+    dark = scan.copy()
+    dark[:, :3] *= 0.1
+    for one in (scan, dark):
+        assert judge("none", [look_at(sample(one, luma), harmful)]).keeps_scan
 
 
 def test_one_pair_alone_foretells_nothing():

@@ -32,9 +32,9 @@ MULTIPLE = 16
 NARROW, WIDE = 0.3, 0.8
 """Widths of kernels, in standard deviations of luma and in units of the texture features."""
 NARROW_CENTRES, WIDE_CENTRES = 2048, 512
-GATES = ((0.8, 0.9), (0.9, 0.97))
-"""Nearness to a narrow kernel from which a place counts as known at all, and as known well: as a rule, and where pairs
-say that this lets through too much."""
+GATES = ((0.65, 0.8), (0.8, 0.9), (0.9, 0.97))
+"""Nearness to a narrow kernel from which a place counts as known at all, and as known well: as a rule, with which
+nearly all places of the pairs are known themselves, and stricter ones where pairs say that it lets too much through."""
 KNOTS = 12
 _AT_ONCE = 512
 """Kernels that are computed together: of 4K frames, 400 MB."""
@@ -150,7 +150,7 @@ def fit(
     mean = x.mean(0)
     scale = np.array([1 / (x[:, 0].std() + 1e-3)] * 3 + list(_TEXTURE)) / width
     x = (x - mean) * scale
-    centres = x[generator.permutation(len(x))[:count]]
+    centres = x[_covering(x, count)] if gated else x[generator.permutation(len(x))[:count]]
     near = _similarity(x, centres)
     gram = ((near * w[:, None].astype(np.float32)).T @ near).astype(np.float64)
     penalty = _RIDGE * len(x) * (_similarity(centres, centres) + 1e-4 * np.eye(len(centres)))
@@ -181,6 +181,23 @@ def curve_of(luma: Sequence[Array], missing: Sequence[Array], weights: Sequence[
     even = 1e-3 * np.trace(gram) / len(knots)
     solved = np.linalg.solve(gram + even * (bend.T @ bend) + 1e-3 * even * np.eye(len(knots)), towards)
     return Curve(tuple(map(float, knots)), tuple(map(float, solved)))
+
+
+def _covering(x: Matrix, count: int) -> NDArray[np.intp]:
+    """Indexes of ``count`` of the places [n, 7] from which none is far: each the farthest from those before it.
+
+    Gonzalez, "Clustering to minimize the maximum intercluster distance", Theoretical Computer Science 38, 1985.
+    """
+    places = (x - x.mean(0)).astype(np.float32)
+    squares = (places**2).sum(1)
+    chosen = np.empty(min(count, len(x)), np.intp)
+    apart = np.full(len(x), np.inf, np.float32)
+    place = int(squares.argmin())
+    for at in range(len(chosen)):
+        chosen[at] = place
+        np.minimum(apart, squares + squares[place] - 2 * (places @ places[place]), out=apart)
+        place = int(apart.argmax())
+    return chosen
 
 
 def _similarity(a: Matrix, b: Matrix) -> Array:

@@ -14,6 +14,8 @@ from wetgate.training.operations import Numpy
 
 Array = NDArray[np.float32]
 
+EDGE = 4
+"""Pixels at a pair's edges that do not count: a film's frame goes on there, and a scan's darkens."""
 WINDOW = 768
 """Largest side of the part of each pair that is solved from, judged by and shown."""
 
@@ -80,6 +82,7 @@ def make_sample(
     """
     height, width = reference.shape[:2]
     trust = np.ones((height, width), np.float32) if weight is None else np.clip(weight, 0, 1).astype(np.float32)
+    trust = _without_edges(trust)
     rows, columns = (_middle(side) for side in (height, width))
     return Sample(
         number=number,
@@ -103,6 +106,13 @@ def scale_of(samples: Sequence[Sample]) -> tuple[float, float]:
     """Mean and standard deviation of the scans' luma; of a flat picture a little."""
     values = np.concatenate([sample.scan[len(sample.scan) // 2, ::4, ::4].ravel() for sample in samples])
     return float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64)) + 1e-2
+
+
+def _without_edges(weight: Array) -> Array:
+    """Nothing within :data:`EDGE` pixels of the edges, unless the picture is hardly larger than that."""
+    if min(weight.shape) <= 4 * EDGE:
+        return weight
+    return np.pad(weight[EDGE:-EDGE, EDGE:-EDGE], EDGE)
 
 
 def _fitting(plane: Array) -> Array:
