@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from wetgate.training.color_model import blur
 from wetgate.training.gauge_bands import Curve
-from wetgate.training.kernels import Kernels, mend, similarity
+from wetgate.training.kernels import Kernels, mend, similarity, similarity_of, spread_out
 
 Array = NDArray[np.float32]
 Matrix = NDArray[np.float64]
@@ -150,10 +150,10 @@ def fit(
     mean = x.mean(0)
     scale = np.array([1 / (x[:, 0].std() + 1e-3)] * 3 + list(_TEXTURE)) / width
     x = (x - mean) * scale
-    centres = x[_covering(x, count)] if gated else x[generator.permutation(len(x))[:count]]
-    near = _similarity(x, centres)
+    centres = spread_out(x, count) if gated else x[generator.permutation(len(x))[:count]]
+    near = similarity_of(x, centres)
     gram = ((near * w[:, None].astype(np.float32)).T @ near).astype(np.float64)
-    penalty = _RIDGE * len(x) * (_similarity(centres, centres) + 1e-4 * np.eye(len(centres)))
+    penalty = _RIDGE * len(x) * (similarity_of(centres, centres) + 1e-4 * np.eye(len(centres)))
     solution = np.linalg.solve(gram + penalty, near.T @ (w * y))
     one = np.float32
     kernels = Kernels(centres.astype(one), solution[:, None].astype(one), mean.astype(one), scale.astype(one), 1.0)
@@ -181,29 +181,6 @@ def curve_of(luma: Sequence[Array], missing: Sequence[Array], weights: Sequence[
     even = 1e-3 * np.trace(gram) / len(knots)
     solved = np.linalg.solve(gram + even * (bend.T @ bend) + 1e-3 * even * np.eye(len(knots)), towards)
     return Curve(tuple(map(float, knots)), tuple(map(float, solved)))
-
-
-def _covering(x: Matrix, count: int) -> NDArray[np.intp]:
-    """Indexes of ``count`` of the places [n, 7] from which none is far: each the farthest from those before it.
-
-    Gonzalez, "Clustering to minimize the maximum intercluster distance", Theoretical Computer Science 38, 1985.
-    """
-    places = (x - x.mean(0)).astype(np.float32)
-    squares = (places**2).sum(1)
-    chosen = np.empty(min(count, len(x)), np.intp)
-    apart = np.full(len(x), np.inf, np.float32)
-    place = int(squares.argmin())
-    for at in range(len(chosen)):
-        chosen[at] = place
-        np.minimum(apart, squares + squares[place] - 2 * (places @ places[place]), out=apart)
-        place = int(apart.argmax())
-    return chosen
-
-
-def _similarity(a: Matrix, b: Matrix) -> Array:
-    squares = ((a**2).sum(1)[:, None] + (b**2).sum(1)[None]).astype(np.float32)
-    squares -= 2 * (a.astype(np.float32) @ b.T.astype(np.float32))
-    return np.asarray(np.exp(-0.5 * np.maximum(squares, 0)))
 
 
 def _square(ops: Any, x: Any) -> Any:

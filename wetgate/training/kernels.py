@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 CENTRES = 256
+COVERED = 0.3
+"""Widths of a kernel from a centre within which a point is covered."""
 _SAMPLES = 16_000
 _CANDIDATES = 4_000
 
@@ -68,16 +70,34 @@ def fit(
     spread = x[:, :3].std() + 1e-3
     scale = np.array([1.0] * 3 + [surround] * 3) / (spread * width)
     x = (x - mean) * scale
-    centres = _spread_out(x[generator.permutation(len(x))[:_CANDIDATES]])
+    centres = spread_out(x[generator.permutation(len(x))[:_CANDIDATES]], CENTRES)
     root = np.sqrt(w)[:, None].astype(np.float32)
-    nearness = _similarity(x, centres)
+    nearness = similarity_of(x, centres)
     design = root * nearness
     gram = (design.T @ design).astype(np.float64)
-    penalty = ridge * len(x) / 100 * (_similarity(centres, centres).astype(np.float64) + 1e-4 * np.eye(len(centres)))
+    penalty = ridge * len(x) / 100 * (similarity_of(centres, centres).astype(np.float64) + 1e-4 * np.eye(len(centres)))
     solution = np.linalg.solve(gram + penalty, (design.T @ (root * y.astype(np.float32))).astype(np.float64))
     own = float(np.quantile(nearness.max(axis=1), 0.05))
     single = np.float32
     return Kernels(centres.astype(single), solution.astype(single), mean.astype(single), scale.astype(single), own)
+
+
+def spread_out(points: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """``count`` of the points [n, F] at the most, far from each other, until none is left uncovered.
+
+    Farthest-point sampling (Gonzalez, "Clustering to minimize the maximum intercluster distance", Theoretical Computer
+    Science 38, 1985).
+
+    Args:
+        points: in widths of a kernel.
+        count: at least 1.
+    """
+    chosen = [0]
+    distance = ((points - points[0]) ** 2).sum(1)
+    while len(chosen) < count and distance.max() > COVERED**2:
+        chosen.append(int(distance.argmax()))
+        distance = np.minimum(distance, ((points - points[chosen[-1]]) ** 2).sum(1))
+    return points[chosen]
 
 
 def similarity(ops: Any, features: Any, kernels: Kernels) -> Any:
@@ -96,17 +116,8 @@ def mend(ops: Any, similarity: Any, kernels: Kernels) -> Any:
     return ops.convolve(similarity, np.ascontiguousarray(kernels.weights.T[:, :, None, None]))
 
 
-def _spread_out(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Points far from each other, by farthest-point sampling (Gonzalez 1985), until none is left uncovered."""
-    chosen = [0]
-    distance = ((points - points[0]) ** 2).sum(1)
-    while len(chosen) < CENTRES and distance.max() > 0.3**2:
-        chosen.append(int(distance.argmax()))
-        distance = np.minimum(distance, ((points - points[chosen[-1]]) ** 2).sum(1))
-    return points[chosen]
-
-
-def _similarity(a: NDArray[np.float64], b: NDArray[np.float64]) -> Array:
+def similarity_of(a: NDArray[np.float64], b: NDArray[np.float64]) -> Array:
+    """Of points [n, F] to centres [M, F], in widths of a kernel: [n, M]."""
     a, b = a.astype(np.float32), b.astype(np.float32)
     squares = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T
     similarity: Array = np.exp(-0.5 * np.maximum(squares, 0))
