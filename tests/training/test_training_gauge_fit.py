@@ -118,7 +118,7 @@ def _shift(by):
     wide = contrast.kernels
     scale = wide.scale * 0.01  # every place is alike
     return gauge_contrast.Contrast(
-        type(wide)(wide.centres * 0, wide.weights * 0 + by / 512, wide.mean, scale, 1.0), False
+        type(wide)(wide.centres * 0, wide.weights * 0 + by / 512, wide.mean, scale, 1.0), None
     )
 
 

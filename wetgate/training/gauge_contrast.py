@@ -6,14 +6,14 @@ and kernels carry the difference (kernel ridge regression on inducing points, as
 whose graph this shares). It is solved, not trained, and fades to no change where a place is unlike all pairs.
 
 There are two kinds. Wide kernels say of any place what the pairs say on the whole; they are for pairs that foretell
-one another. Where these do not, narrow ones know the pairs' own places again, and through a gate say nothing of
-others.
+one another. Where these do not, narrow ones speak, and of places alone that are as like one of the pairs' own as pairs
+that were held out allow: a gate shuts elsewhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from wetgate.training.color_model import blur
 from wetgate.training.gauge_bands import Curve
-from wetgate.training.kernels import Kernels, mend, similarity, similarity_of, spread_out
+from wetgate.training.kernels import AT_ONCE, Kernels, mend, nearness, similarity, similarity_of, spread_out
 
 Array = NDArray[np.float32]
 Matrix = NDArray[np.float64]
@@ -32,12 +32,12 @@ MULTIPLE = 16
 NARROW, WIDE = 0.3, 0.8
 """Widths of kernels, in standard deviations of luma and in units of the texture features."""
 NARROW_CENTRES, WIDE_CENTRES = 2048, 512
-GATES = ((0.65, 0.8), (0.8, 0.9), (0.9, 0.97))
-"""Nearness to a narrow kernel from which a place counts as known at all, and as known well: as a rule, with which
-nearly all places of the pairs are known themselves, and stricter ones where pairs say that it lets too much through."""
+PLACES = 8192
+"""Places of the pairs that are kept to know them again."""
+GATES = ((0.8, 0.9), (0.9, 0.97), (0.96, 0.99))
+"""Likeness to one of these from which a place counts as known at all, and as known well: as a rule, and where pairs say
+that this lets through too much."""
 KNOTS = 12
-_AT_ONCE = 512
-"""Kernels that are computed together: of 4K frames, 400 MB."""
 _RIDGE = 2e-4
 _SAMPLES = 12_000
 _TEXTURE = (1.0, 0.5, 0.5, 0.5)
@@ -50,16 +50,18 @@ _LEAST_TEXTURE = 2e-3
 class Contrast:
     """Kernels on the seven features, and the gate, one of :data:`GATES`, or None where they speak of any place.
 
-    There, what luma itself foretells is ``curve``'s, pixel by pixel, and the kernels add what it leaves.
+    There, what luma itself foretells is ``curve``'s, pixel by pixel, and the kernels add what it leaves. With a gate,
+    ``places`` [P, 7] of the pairs, scaled as the kernels' centres, are those that are known.
     """
 
     kernels: Kernels
     gate: tuple[float, float] | None
     curve: Curve | None = None
+    places: Array | None = field(default=None, repr=False)
 
     def alternatives(self) -> list[Contrast]:
         """With each gate that there is, widest first; itself alone where there is none."""
-        return [self] if self.gate is None else [Contrast(self.kernels, gate) for gate in GATES]
+        return [self] if self.gate is None else [replace(self, gate=gate) for gate in GATES]
 
 
 def features(ops: Any, luma: Any) -> Any:
@@ -105,23 +107,15 @@ def change(ops: Any, seen: Any, contrast: Contrast) -> tuple[Any, Any]:
     Both are [N, 1, h, w]; the second is None where the kernels speak of any place.
     """
     every = contrast.kernels
-    added, near = None, None
-    for start in range(0, len(every.centres), _AT_ONCE):
-        part = Kernels(
-            every.centres[start : start + _AT_ONCE],
-            every.weights[start : start + _AT_ONCE],
-            every.mean,
-            every.scale,
-            every.own,
-        )
-        alike = similarity(ops, seen, part)
-        more = mend(ops, alike, part)
+    added = None
+    for start in range(0, len(every.centres), AT_ONCE):
+        some = slice(start, start + AT_ONCE)
+        part = Kernels(every.centres[some], every.weights[some], every.mean, every.scale, every.own)
+        more = mend(ops, similarity(ops, seen, part), part)
         added = more if added is None else ops.add(added, more)
-        if contrast.gate is not None:
-            nearest = ops.most_of_channels(alike)
-            near = nearest if near is None else ops.add(near, ops.at_least(ops.subtract(nearest, near), 0.0))
-    if contrast.gate is None:
+    if contrast.gate is None or contrast.places is None:
         return added, None
+    near = nearness(ops, seen, contrast.places, every)
     unlike, like = contrast.gate
     known = ops.affine(near, 1 / (like - unlike), -unlike / (like - unlike))
     known = blur(ops, ops.at_most(ops.at_least(known, 0.0), 1.0), 2.0, 1)
@@ -150,14 +144,15 @@ def fit(
     mean = x.mean(0)
     scale = np.array([1 / (x[:, 0].std() + 1e-3)] * 3 + list(_TEXTURE)) / width
     x = (x - mean) * scale
-    centres = spread_out(x, count) if gated else x[generator.permutation(len(x))[:count]]
+    places = spread_out(x, PLACES) if gated else x[generator.permutation(len(x))]
+    centres = places[:count]
     near = similarity_of(x, centres)
     gram = ((near * w[:, None].astype(np.float32)).T @ near).astype(np.float64)
     penalty = _RIDGE * len(x) * (similarity_of(centres, centres) + 1e-4 * np.eye(len(centres)))
     solution = np.linalg.solve(gram + penalty, near.T @ (w * y))
     one = np.float32
     kernels = Kernels(centres.astype(one), solution[:, None].astype(one), mean.astype(one), scale.astype(one), 1.0)
-    return Contrast(kernels, GATES[0] if gated else None)
+    return Contrast(kernels, GATES[0], places=places.astype(one)) if gated else Contrast(kernels, None)
 
 
 def curve_of(luma: Sequence[Array], missing: Sequence[Array], weights: Sequence[Array]) -> Curve:
