@@ -46,7 +46,7 @@ WINDOWS = 30
 """Windows taken, for a minute's training; more for longer ones, up to twice as many."""
 HELD_OUT = 5
 """Each fifth frame is for judging alone."""
-LESSONS_PER_SECOND, LESSONS_PER_STEP, MOST_LESSONS = 1.6, 0.4, 480
+LESSONS_PER_SECOND, LESSONS_PER_STEP, MOST_LESSONS = 2.4, 0.4, 720
 """Fewer are learnt by heart: what is found on other shots then gets worse with every step."""
 USUAL_WIDTH = 2048
 """Up to this width of a frame damage is simulated at the sizes that dirt has there; on wider ones larger."""
