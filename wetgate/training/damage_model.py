@@ -21,6 +21,7 @@ from wetgate.images import LUMA
 from wetgate.onnx_model import DAMAGE
 from wetgate.training import motion, residual_net
 from wetgate.training.density import from_density, to_density, to_values
+from wetgate.training.flight import FLIES, unexplained
 
 Array = NDArray[np.float32]
 
@@ -41,6 +42,8 @@ LINE_LIMIT = 0.03
 """In display values: how far one row counts for a line, so that edges count little more than scratches."""
 GROWS, LOOSER = 3, 3.0
 """Damage reaches so many pixels on from a sure find, where its logit is at most so much lower."""
+NEVER = -1e3
+"""The logit of what is no damage for sure."""
 FILLING_LEVELS = 3
 RIM = 2
 """Pixels around a hole that are not trusted either when it is closed from its rim."""
@@ -106,9 +109,10 @@ def forward(ops: Any, frames: Any, model: DamageModel) -> Any:
     """
     told = ops.optional_input(DAMAGE, -1.0, frames)
     middle = ops.channels(frames, 3 * model.radius, 3 * model.radius + 3)
-    seen = see(ops, to_display_values(ops, ops.pad_to_multiple(frames, MULTIPLE), model.encoding), model.radius)
-    grown = ops.crop_like(grow(ops, find(ops, seen, model.finding)), frames)
-    found = ops.affine(grown, 1.0, 0.5 - model.threshold)
+    values = to_display_values(ops, ops.pad_to_multiple(frames, MULTIPLE), model.encoding)
+    seen = see(ops, values, model.radius)
+    found = ops.crop_like(dirt(ops, values, seen, model.finding), frames)
+    found = ops.affine(found, 1.0, 0.5 - model.threshold)
     level = ops.choose(ops.affine(told, -1.0, 0.0), 0.0, found, told)
     nowhere = ops.affine(found, 0.0, 0.0)
     hole = ops.pad_to_multiple(ops.choose(level, 0.5, ops.affine(nowhere, 1.0, 1.0), nowhere), MULTIPLE)
@@ -150,6 +154,24 @@ def find(ops: Any, seen: Seen, weights: dict[str, Any]) -> Any:
     channels = 10 * len(seen.neighbours) // 2 + 5 * len(LINES)
     start, told = ops.channels(seen.evidence, 0, 1), ops.channels(seen.evidence, 1, 1 + channels)
     return ops.add(start, residual_net.apply(ops, told, weights))
+
+
+def dirt(ops: Any, values: Any, seen: Seen, weights: dict[str, Any]) -> Any:
+    """The logit [N, 1, H, W] of damage: what is found, grown, and no small thing that flies.
+
+    Args:
+        ops: where to compute (:mod:`wetgate.training.operations`).
+        values: all frames [N, 3 * (2 radius + 1), H, W] in display values.
+        seen: what :func:`see` makes of them.
+        weights: of the finding network.
+    """
+    radius = len(seen.neighbours) // 2
+    before, middle, after = (
+        luma(ops, ops.channels(values, at, at + 3)) for at in range(3 * radius - 3, 3 * radius + 4, 3)
+    )
+    stands_out = ops.absolute(_spike(ops, *(luma(ops, ops.subtract(seen.frame, one)) for one in seen.neighbours[:2])))
+    grown = grow(ops, find(ops, seen, weights))
+    return ops.choose(unexplained(ops, before, middle, after, stands_out), FLIES, grown, ops.affine(grown, 0.0, NEVER))
 
 
 def grow(ops: Any, logit: Any) -> Any:
