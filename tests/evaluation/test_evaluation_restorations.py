@@ -146,6 +146,17 @@ def test_a_model_of_several_frames_sees_those_around_a_pair(faded) -> None:
     assert not [limit for limit in result["limits"] if "1001" in limit or "1011" in limit]
 
 
+def test_a_damaged_neighbour_costs_no_report(faded) -> None:
+    alike = faded.film(1001) / 2
+    faded.add_pair(1001, around={-1: alike, 1: alike})
+    (faded.train() / "model.onnx").write_bytes(the_next_frame_doubled())
+    damaged = faded.restoration.pairs()[0].neighbours[1]
+    damaged.write_bytes(damaged.read_bytes()[:200])
+    done = evaluate(faded.restoration.folder, "--json")
+    assert done.returncode == 0, done.stderr
+    assert any("1001 are not to be had" in limit for limit in json.loads(done.stdout)["limits"])
+
+
 def test_where_chroma_is_the_scans_the_headline_is_of_luma(faded) -> None:
     faded.add_pair(1001)
     run = faded.train()

@@ -48,7 +48,7 @@ def find(task, weights):
     def find(frames):
         values = torch.from_numpy(np.ascontiguousarray(frames.transpose(0, 3, 1, 2))).reshape(1, -1, *frames.shape[1:3])
         seen = damage_model.see(Torch(), values, 1)
-        logit = damage_model.dirt(Torch(), values, seen, parted(weights, "finding"))
+        logit = damage_model.dirt(Torch(), seen, parted(weights, "finding"))
         return logit[0, 0, 24:-24, 24:-24].numpy() > threshold
 
     return find

@@ -13,10 +13,11 @@ from wetgate.training.torch_operations import Torch
 SIDE = 96
 
 
-def scene():
-    """[H, W] without much contrast."""
-    noise = np.random.default_rng(1).standard_normal((SIDE, SIDE)).astype(np.float32)
-    return 0.4 + 0.3 * cv2.GaussianBlur(noise, (0, 0), 3)
+def scene(at=0):
+    """[H, W] without much contrast; it moves by (2, 5) pixels a frame."""
+    noise = np.random.default_rng(1).standard_normal((2 * SIDE, 2 * SIDE)).astype(np.float32)
+    smooth = 0.4 + 0.3 * cv2.GaussianBlur(noise, (0, 0), 3)
+    return smooth[SIDE // 2 - 2 * at :, SIDE // 2 - 5 * at :][:SIDE, :SIDE]
 
 
 def disc(place, radius=3.5):
@@ -27,8 +28,12 @@ def disc(place, radius=3.5):
 
 def share(*things):
     """What no flight explains, of three frames with a thing on each (or nothing)."""
-    frames = [scene() if thing is None else scene() + thing * (0.9 - scene()) for thing in things]
-    stands_out = np.minimum(*(np.abs(frames[1] - frames[at]) for at in (0, 2)))
+    frames = [
+        scene(at) if thing is None else scene(at) + thing * (0.9 - scene(at))
+        for at, thing in zip((-1, 0, 1), things, strict=True)
+    ]
+    laid_over = [np.roll(frames[at], (2 * way, 5 * way), (0, 1)) for at, way in ((0, 1), (2, -1))]
+    stands_out = np.minimum(*(np.abs(frames[1] - one) for one in laid_over))
     planes = [torch.from_numpy(np.ascontiguousarray(plane))[None, None] for plane in (*frames, stands_out)]
     return unexplained(Torch(), *planes)[0, 0].numpy()
 
@@ -57,5 +62,13 @@ def test_a_line_is_no_small_thing():
     assert share(*lines)[51:53, 20:-20].min() == 1
 
 
-def test_where_nothing_stands_out_nothing_is_said_to_fly():
-    assert share(None, None, None).min() == 1
+def test_dirt_in_the_gate_keeps_its_place_and_does_not_fly():
+    speck = disc((48, 46))
+    assert share(speck, speck, speck)[speck > 0.5].min() > FLIES
+
+
+def test_nor_does_a_scratch_with_gaps():
+    scratch = np.zeros((SIDE, SIDE), np.float32)
+    for row in range(10, 80, 20):
+        scratch[row : row + 7, 50:52] = 1
+    assert share(scratch, scratch, scratch)[scratch > 0.5].min() > FLIES

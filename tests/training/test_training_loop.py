@@ -11,6 +11,7 @@ import pytest
 import torch
 from color_pictures import faded, smooth_picture
 
+from wetgate.errors import WetgateError
 from wetgate.training import loop
 from wetgate.training.closed_form import first_model
 from wetgate.training.context_task import ContextTask, countable
@@ -96,6 +97,11 @@ def test_from_a_checkpoint_it_goes_on_bit_for_bit(job, undisturbed, at):
     assert same(resumed, undisturbed)
     assert resumed.running == undisturbed.running
     assert all(torch.equal(resumed.squares[name], undisturbed.squares[name]) for name in undisturbed.squares)
+
+
+def test_a_checkpoint_of_another_network_is_refused_with_a_sentence(job, undisturbed):
+    with pytest.raises(WetgateError, match="without --resume"):
+        run(replace(job, width=6), state=from_checkpoint(checkpoint(undisturbed)))
 
 
 def test_a_checkpoint_runs_no_code(tmp_path):

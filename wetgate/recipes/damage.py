@@ -231,6 +231,7 @@ class _Training:
             given=self.given,
             seed=self.options.seed,
             device=device,
+            obey=self.work.obey,
         )
         self.work.tell(state="training", message="damaging windows of the film")
 
@@ -247,7 +248,7 @@ class _Training:
         return self.work.budget.left() if self.options.steps is None else float(self.options.steps)
 
     def _lessons(self, planned: float) -> int:
-        """Each lesson takes a tenth of a second or two to make, and is looked at some twenty times."""
+        """Each lesson takes a tenth of a second or two to make, and is looked at some thirty times."""
         each = LESSONS_PER_SECOND if self.options.steps is None else LESSONS_PER_STEP
         return int(np.clip(each * planned, len(self.learning), MOST_LESSONS))
 
@@ -309,8 +310,8 @@ class _Training:
         chosen = {"lessons": task.lessons, "steps": state.step, **{key: round(judged[key], 5) for key in judged}}
         summary = (
             f"On {len(self.judging)} windows {self._unseen()}, with damage like that it learnt from: F1 of what is "
-            f"found {judged['f1']:.2f}, {judged['false_share']:.3%} of clean pixels taken for damage, "
-            f"{judged['psnr']:.1f} dB inside the damage."
+            f"found {judged['f1']:.2f}, {judged['false_share']:.3%} of the pixels that no damage is near taken for "
+            f"damage, {judged['psnr']:.1f} dB inside the damage."
         )
         measures = write_recipe_report(
             self.restoration,

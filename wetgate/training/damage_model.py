@@ -88,11 +88,13 @@ class Seen:
         frame: the middle frame.
         neighbours: each neighbour as it lies in the middle frame at its exposure: 1 before, 1 after, 2 before, ...
         evidence: of damage, as the finding network sees it; its first channel is the classical detector's logit.
+        screen: luma of the nearest neighbours as they lie on the screen, 2 channels.
     """
 
     frame: Any
     neighbours: tuple[Any, ...]
     evidence: Any
+    screen: Any
 
 
 def initial_weights(radius: int, seed: int) -> tuple[dict[str, Array], dict[str, Array]]:
@@ -109,9 +111,8 @@ def forward(ops: Any, frames: Any, model: DamageModel) -> Any:
     """
     told = ops.optional_input(DAMAGE, -1.0, frames)
     middle = ops.channels(frames, 3 * model.radius, 3 * model.radius + 3)
-    values = to_display_values(ops, ops.pad_to_multiple(frames, MULTIPLE), model.encoding)
-    seen = see(ops, values, model.radius)
-    found = ops.crop_like(dirt(ops, values, seen, model.finding), frames)
+    seen = see(ops, to_display_values(ops, ops.pad_to_multiple(frames, MULTIPLE), model.encoding), model.radius)
+    found = ops.crop_like(dirt(ops, seen, model.finding), frames)
     found = ops.affine(found, 1.0, 0.5 - model.threshold)
     level = ops.choose(ops.affine(told, -1.0, 0.0), 0.0, found, told)
     nowhere = ops.affine(found, 0.0, 0.0)
@@ -143,7 +144,7 @@ def see(ops: Any, values: Any, radius: int) -> Seen:
         for at, way in zip((radius - step, radius + step), where, strict=True):
             neighbours.append(_as_exposed(ops, motion.moved(ops, window[at], way), middle))
     beside = [luma(ops, window[at]) for at in (radius - 1, radius + 1)]
-    return Seen(middle, tuple(neighbours), _evidence(ops, middle, neighbours, beside))
+    return Seen(middle, tuple(neighbours), _evidence(ops, middle, neighbours, beside), ops.concat(beside))
 
 
 def find(ops: Any, seen: Seen, weights: dict[str, Any]) -> Any:
@@ -156,22 +157,13 @@ def find(ops: Any, seen: Seen, weights: dict[str, Any]) -> Any:
     return ops.add(start, residual_net.apply(ops, told, weights))
 
 
-def dirt(ops: Any, values: Any, seen: Seen, weights: dict[str, Any]) -> Any:
-    """The logit [N, 1, H, W] of damage: what is found, grown, and no small thing that flies.
-
-    Args:
-        ops: where to compute (:mod:`wetgate.training.operations`).
-        values: all frames [N, 3 * (2 radius + 1), H, W] in display values.
-        seen: what :func:`see` makes of them.
-        weights: of the finding network.
-    """
-    radius = len(seen.neighbours) // 2
-    before, middle, after = (
-        luma(ops, ops.channels(values, at, at + 3)) for at in range(3 * radius - 3, 3 * radius + 4, 3)
-    )
+def dirt(ops: Any, seen: Seen, weights: dict[str, Any]) -> Any:
+    """The logit [N, 1, H, W] of damage: what a network of ``weights`` finds, grown, and no small thing that flies."""
+    before, after = ops.channels(seen.screen, 0, 1), ops.channels(seen.screen, 1, 2)
     stands_out = ops.absolute(_spike(ops, *(luma(ops, ops.subtract(seen.frame, one)) for one in seen.neighbours[:2])))
+    left = unexplained(ops, before, luma(ops, seen.frame), after, stands_out)
     grown = grow(ops, find(ops, seen, weights))
-    return ops.choose(unexplained(ops, before, middle, after, stands_out), FLIES, grown, ops.affine(grown, 0.0, NEVER))
+    return ops.choose(left, FLIES, grown, ops.affine(grown, 0.0, NEVER))
 
 
 def grow(ops: Any, logit: Any) -> Any:
@@ -268,10 +260,6 @@ def _as_exposed(ops: Any, neighbour: Any, middle: Any) -> Any:
     differs = ops.at_most(ops.at_least(ops.subtract(middle, neighbour), -LIMIT), LIMIT)
     coarse = ops.mean_around(ops.shrink(ops.shrink(differs)), 4, 4)
     return ops.add(neighbour, ops.enlarge(ops.enlarge(coarse)))
-
-
-def _surround(ops: Any, values: Any) -> Any:
-    return ops.enlarge(ops.enlarge(ops.mean_around(ops.shrink(ops.shrink(values)), 2, 2)))
 
 
 def _lines(ops: Any, picture: Any) -> list[Any]:

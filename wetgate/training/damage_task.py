@@ -33,8 +33,8 @@ CROP = 96
 SPIKE = 0.08
 """Display values by which a frame of the film itself stands out from both neighbours where it may be damaged."""
 FALSE_SHARE = 5e-4
-"""Of the clean pixels: what may be taken for damage at the threshold that is chosen. In other shots it is twice as much
-and more."""
+"""Of the pixels that no damage is near: what may be taken for damage at the threshold that is chosen. In other shots it
+is twice as much and more."""
 USUAL_SHARE = 1e-2
 """Of a film's pixels: what is damaged, where F1 is told. Lessons show more, so that much is learnt from each."""
 NEAR = 8
@@ -85,7 +85,8 @@ class Prepared:
         return self._each(Tensor.half)
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Prepared:
-        seen = Seen(change(self.seen.frame), tuple(map(change, self.seen.neighbours)), change(self.seen.evidence))
+        own = self.seen
+        seen = Seen(change(own.frame), tuple(map(change, own.neighbours)), change(own.evidence), change(own.screen))
         return Prepared(seen, change(self.truth), change(self.label), change(self.weight))
 
 
@@ -100,6 +101,7 @@ class DamageTask:
         radius: frames before and after.
         lessons: how many are made.
         given: lessons that pairs give, in addition.
+        obey: called after each lesson that is made; may raise to stop.
         seed: of the run.
         device: "cpu" or "cuda".
         rate, decay: see :class:`wetgate.training.loop.Task`.
@@ -113,6 +115,7 @@ class DamageTask:
     seed: int
     device: str
     given: Sequence[Lesson] = ()
+    obey: Callable[[], None] = lambda: None
     rate: float = RATE
     decay: float = DECAY
     _lessons: list[Prepared] = field(default_factory=list, init=False, repr=False)
@@ -146,27 +149,29 @@ class DamageTask:
 
     @torch.no_grad()
     def validation(self, weights: dict[str, Tensor]) -> float | None:
-        """The finding network's loss on a few parts of windows that no lesson was made of; it is asked for often."""
+        """The finding network's loss on the middle of a few windows that no lesson was made of: often asked for."""
         if not self._judging:
             return None
         sides = [min(lesson.truth.shape[axis] for lesson in self._judging) for axis in (2, 3)]
         few = self._judging[:: math.ceil(len(self._judging) / BATCH)]
-        parts = _batch([lesson.part(*(slice(0, min(side, CROP)) for side in sides)) for lesson in few])
+        middle = [slice((side - min(side, CROP)) // 2, (side + min(side, CROP)) // 2) for side in sides]
+        parts = _batch([lesson.part(*middle) for lesson in few])
         return float(_finding_loss(parts, parted(weights, "finding")))
 
     @torch.no_grad()
     def judged(self, weights: dict[str, Tensor]) -> dict[str, float]:
-        """What held-out windows say: "threshold", and there "f1", "false_share" (of clean pixels), "psnr" in damage.
+        """What held-out windows say: "threshold", and there "f1", "false_share", "psnr" in damage.
 
-        They are told for a film of which :data:`USUAL_SHARE` is damaged: false shares of pixels that no damage is near.
+        They are told for a film of which :data:`USUAL_SHARE` is damaged; the false share is of pixels that no damage is
+        near.
         """
         scores, kinds, squares = [], [], []
         for lesson in map(_batch, zip(self._judging)):
-            grown = damage_model.grow(Torch(), damage_model.find(Torch(), lesson.seen, parted(weights, "finding")))
+            score = damage_model.dirt(Torch(), lesson.seen, parted(weights, "finding"))
             filled = damage_model.fill(Torch(), lesson.seen, lesson.label, parted(weights, "filling"))
             certain = lesson.weight > 0.5
             near = F.max_pool2d(lesson.label, 2 * NEAR + 1, stride=1, padding=NEAR)
-            scores.append(grown[certain])
+            scores.append(score[certain])
             kinds.append((lesson.label + near)[certain])
             squares.append(((filled - lesson.truth) ** 2).mean(1, keepdim=True)[certain & (lesson.label > 0.5)])
         score, kind, square = torch.cat(scores), torch.cat(kinds), torch.cat(squares)
@@ -181,8 +186,7 @@ class DamageTask:
         """Held-out windows as damaged, as repaired and as they were: display values [H, W, 3], flare taken off."""
         found = []
         for lesson in map(_batch, zip(self._judging)):
-            logit = damage_model.find(Torch(), lesson.seen, parted(weights, "finding"))
-            hole = (damage_model.grow(Torch(), logit) > threshold).float()
+            hole = (damage_model.dirt(Torch(), lesson.seen, parted(weights, "finding")) > threshold).float()
             filled = damage_model.fill(Torch(), lesson.seen, hole, parted(weights, "filling"))
             restored = torch.where(hole > 0, filled, lesson.seen.frame)
             pictures = (lesson.seen.frame, restored, lesson.truth)
@@ -200,7 +204,11 @@ class DamageTask:
             lesson = make_lesson(material.windows, at, suspects[at], random, scale=material.scale, odd=odd)
             return prepared(lesson, self.radius, self.device)
 
-        return list(_side_by_side().map(make, range(count)))
+        lessons = []
+        for lesson in _side_by_side().map(make, range(count)):
+            lessons.append(lesson)
+            self.obey()
+        return lessons
 
     def _draw(self, generator: np.random.Generator, *, on_damage: bool) -> Prepared:
         """A batch of crops, flipped at random; with ``on_damage`` each of them around some damage, if there is any."""
@@ -295,6 +303,7 @@ def _batch(parts: Sequence[Prepared]) -> Prepared:
         join(*(part.seen.frame for part in parts)),
         tuple(join(*same) for same in zip(*(part.seen.neighbours for part in parts), strict=True)),
         join(*(part.seen.evidence for part in parts)),
+        join(*(part.seen.screen for part in parts)),
     )
     truth, label, weight = zip(*((part.truth, part.label, part.weight) for part in parts), strict=True)
     return Prepared(seen, join(*truth), join(*label), join(*weight))

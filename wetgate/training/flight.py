@@ -2,7 +2,8 @@
 
 Block matching (:mod:`wetgate.training.motion`) loses what is much smaller than a block and moves unlike all around it:
 a ball, a bird. It is looked for by itself: one step back in the frame before and the same step ahead in the frame
-after, for all steps at half the resolution. Nothing is learnt.
+after, for all steps at half the resolution. What stays in place on the screen does not fly: it is dirt in the gate, or
+a scratch. Nothing is learnt.
 """
 
 from __future__ import annotations
@@ -39,14 +40,18 @@ def unexplained(ops: Any, before: Any, middle: Any, after: Any, stands_out: Any)
     visible = ops.choose(whole, VISIBLE, ops.affine(nothing, 1.0, 1.0), nothing)
     whole = ops.multiply(whole, visible)
     steps = np.eye(2 * REACH + 1, dtype=np.float32)[:, None, None, :]
-    found = None
+    found, still = None, whole
     for rows in range(-REACH, REACH + 1):
         there = ops.convolve(ops.pad_edges(ops.shift(before, -rows, 0), 0, REACH), steps[::-1].copy(), pad=False)
         ahead = ops.convolve(ops.pad_edges(ops.shift(after, rows, 0), 0, REACH), steps, pad=False)
         apart = ops.larger(*(ops.absolute(ops.subtract(one, middle)) for one in (there, ahead)))
         missing = ops.mean_around(ops.smaller(ops.mean_around(apart, 1, 1), whole), AROUND, AROUND)
+        if rows == 0:
+            still = ops.channels(missing, REACH, REACH + 1)
         most = ops.most_of_channels(ops.affine(missing, -1.0, 0.0))
         found = most if found is None else ops.larger(found, most)
-    part, whole = ops.affine(found, -1.0, DOUBT), ops.affine(ops.mean_around(whole, AROUND, AROUND), 1.0, DOUBT)
+    whole = ops.affine(ops.mean_around(whole, AROUND, AROUND), 1.0, DOUBT)
+    flying, still = (ops.divide(ops.affine(one, sign, DOUBT), whole) for one, sign in ((found, -1.0), (still, 1.0)))
     length = ops.larger(ops.mean_around(visible, REACH, 0), ops.mean_around(visible, 0, REACH))
-    return ops.enlarge(ops.choose(length, LONG, ops.affine(nothing, 1.0, 1.0), ops.divide(part, whole)))
+    dirt = ops.affine(nothing, 1.0, 1.0)
+    return ops.enlarge(ops.choose(length, LONG, dirt, ops.choose(still, FLIES, flying, dirt)))

@@ -101,10 +101,10 @@ def low(ops: Any, picture: Any) -> Any:
     return blur(ops, reduce(ops, picture), 1.0, 1)
 
 
-def change(ops: Any, seen: Any, contrast: Contrast) -> tuple[Any, Any]:
-    """Seen luma to add, for :func:`features` [N, 7, h, w]; and how well known each place is, 0-1, or None.
+def told(ops: Any, seen: Any, contrast: Contrast) -> tuple[Any, Any]:
+    """What the kernels would add to :func:`features` [N, 7, h, w], and how like the pairs' places each place is.
 
-    Both are [N, 1, h, w]; the second is None where the kernels speak of any place.
+    Both are [N, 1, h, w]; the second, 0-1, is None where the kernels speak of any place.
     """
     every = contrast.kernels
     added = None
@@ -115,7 +115,13 @@ def change(ops: Any, seen: Any, contrast: Contrast) -> tuple[Any, Any]:
         added = more if added is None else ops.add(added, more)
     if contrast.gate is None or contrast.places is None:
         return added, None
-    near = nearness(ops, seen, contrast.places, every)
+    return added, nearness(ops, seen, contrast.places, every)
+
+
+def let_through(ops: Any, added: Any, near: Any, contrast: Contrast) -> tuple[Any, Any]:
+    """Seen luma to add, of :func:`told`; and how well known each place is, 0-1, or None where that does not count."""
+    if contrast.gate is None or near is None:
+        return added, None
     unlike, like = contrast.gate
     known = ops.affine(near, 1 / (like - unlike), -unlike / (like - unlike))
     known = blur(ops, ops.at_most(ops.at_least(known, 0.0), 1.0), 2.0, 1)

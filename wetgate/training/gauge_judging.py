@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wetgate.training import gauge_grain
+from wetgate.training import gauge_contrast, gauge_grain
 from wetgate.training.gauge_bands import Grain, with_grain
-from wetgate.training.gauge_model import GaugeModel, detail, taken, with_contrast
+from wetgate.training.gauge_model import GaugeModel, contrasted, detail, taken
 from wetgate.training.gauge_samples import Sample
 from wetgate.training.torch_operations import Torch
 
@@ -78,8 +78,10 @@ def look_at(sample: Sample, model: GaugeModel) -> Seen:
     with torch.no_grad():
         lumas = [torch.from_numpy(plane)[None, None] for plane in part.scan]
         scan = lumas[model.radius]
-        contrasts = [None] if model.contrast is None else model.contrast.alternatives()
-        starts = [with_contrast(Torch(), scan, model.with_(contrast=contrast)) for contrast in contrasts]
+        starts: list[tuple[Tensor, Tensor | None]] = [(scan, None)]
+        if model.contrast is not None:
+            told = gauge_contrast.told(Torch(), gauge_contrast.features(Torch(), scan), model.contrast)
+            starts = [contrasted(Torch(), scan, told, gated) for gated in model.contrast.alternatives()]
         return Seen(part, scan, detail(Torch(), lumas, model), starts)
 
 

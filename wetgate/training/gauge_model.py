@@ -104,10 +104,16 @@ def with_contrast(ops: Any, scan: Any, model: GaugeModel) -> tuple[Any, Any]:
     """The scan's luma with its contrast back, and how well known each place is (or None), both [N, 1, H, W]."""
     if model.contrast is None:
         return scan, None
-    added, known = gauge_contrast.change(ops, gauge_contrast.features(ops, scan), model.contrast)
+    told = gauge_contrast.told(ops, gauge_contrast.features(ops, scan), model.contrast)
+    return contrasted(ops, scan, told, model.contrast)
+
+
+def contrasted(ops: Any, scan: Any, told: tuple[Any, Any], contrast: Contrast) -> tuple[Any, Any]:
+    """As :func:`with_contrast`, of what :func:`wetgate.training.gauge_contrast.told` says, whatever the gate."""
+    added, known = gauge_contrast.let_through(ops, *told, contrast)
     larger = ops.add(scan, gauge_contrast.enlarge(ops, added))
-    if model.contrast.curve is not None:
-        larger = ops.add(larger, model.contrast.curve.apply(ops, scan))
+    if contrast.curve is not None:
+        larger = ops.add(larger, contrast.curve.apply(ops, scan))
     return larger, None if known is None else gauge_contrast.enlarge(ops, known)
 
 

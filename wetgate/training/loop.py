@@ -18,6 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wetgate.errors import WetgateError
+
 Array = NDArray[np.float32]
 
 MOMENTS = (0.9, 0.99)
@@ -104,12 +106,17 @@ def train(
 
     Returns:
         The same state, trained.
+
+    Raises:
+        WetgateError: the checkpoint is of another network.
     """
     task.begin()
     if not state.weights:
         state.weights = {name: torch.from_numpy(value) for name, value in task.initial_weights().items()}
         state.means = {name: torch.zeros_like(value) for name, value in state.weights.items()}
         state.squares = {name: torch.zeros_like(value) for name, value in state.weights.items()}
+    elif {k: v.shape for k, v in state.weights.items()} != {k: v.shape for k, v in task.initial_weights().items()}:
+        raise WetgateError("This run was started by another version of Wetgate: train without --resume.")
     for tensors in (state.weights, state.means, state.squares):
         for name, value in tensors.items():
             tensors[name] = value.detach().to(task.device).clone(memory_format=_memory_format(value))
