@@ -71,7 +71,7 @@ def trained(film, tmp_path_factory):
 def test_a_film_is_enough_to_learn_from(trained):
     folder, told = trained
     assert told["state"] == "finished" and told["steps"] == STEPS and told["windows"] == 6
-    assert "clean pixels taken for damage" in told["summary"]
+    assert "pixels that no damage is near taken for damage" in told["summary"]
     run = open_restoration(folder).latest_run()
     model = open_model(run.model)
     assert model.takes_damage
