@@ -20,9 +20,10 @@ from wetgate.evaluation.restorations import (
     split_pairs,
 )
 from wetgate.images import Pixels, open_source, parse_frames
-from wetgate.inference.curves import Curves, as_curve
+from wetgate.inference.curves import Curves
 from wetgate.inference.session import DEVICES
-from wetgate.project import Pair, Restoration, Run, open_restoration
+from wetgate.project import Pair, Restoration, open_restoration
+from wetgate.recipes.exposure import curves_of_run
 from wetgate.recipes.neighbours import possible_radius, window
 
 HELP = "Measure the newest model on its pairs, or a result against a truth, and write a report to look at."
@@ -75,25 +76,23 @@ def describe(result: dict[str, Any]) -> str:
 def _on_pairs(restoration: Restoration, arguments: Namespace) -> tuple[Report, Path]:
     latest = newest_model(restoration)
     count = sum(map(len, split_pairs(restoration, latest)))
+    curves = curves_of_run(latest, restoration.encoding)
     with Progress(count, "pairs", quiet=arguments.json) as progress:
         report = evaluate_pairs(
             restoration,
             latest,
             inset=arguments.inset,
             device=arguments.device,
-            windows=lambda pair, radius: _window(restoration, latest, pair, radius),
+            windows=lambda pair, radius: _window(restoration, pair, radius, curves.get(pair.number)),
             follow=progress.update,
         )
     return report, Path(arguments.report or latest.report)
 
 
-def _window(restoration: Restoration, run: Run, pair: Pair, radius: int) -> Sequence[Pixels]:
-    """The frames around a pair as the run saw them, steadied if they were; none where they are not to be had."""
-    lists = run.settings.get("exposures", {}).get(str(pair.number))
-    frames = {int(number): as_curve(one) for number, one in lists.items()} if lists else {}
+def _window(restoration: Restoration, pair: Pair, radius: int, curves: Curves | None) -> Sequence[Pixels]:
+    """The frames around a pair, steadied by ``curves`` if there are any; none where they are not to be had."""
     try:
         possible, _ = possible_radius(restoration, [pair], radius)
-        curves = Curves(restoration.encoding, frames) if frames else None
         return window(restoration, pair, radius, curves) if possible == radius else ()
     except WetgateError:
         return ()

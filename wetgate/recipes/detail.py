@@ -22,11 +22,11 @@ from wetgate.errors import WetgateError
 from wetgate.evaluation import Row
 from wetgate.files import make_folder, write_json
 from wetgate.images import read_image, to_display, write_image
-from wetgate.inference.curves import Curves, as_curve, as_lists
+from wetgate.inference.curves import Curves, as_lists
 from wetgate.onnx_model import ModelCard
 from wetgate.pairing.prepare import Pictures, glance, prepare, without_logos
 from wetgate.project import Pair, Restoration, Run
-from wetgate.recipes.exposure import TooSlow, curves_of_windows
+from wetgate.recipes.exposure import TooSlow, curves_of_run, curves_of_windows
 from wetgate.recipes.neighbours import is_moving_picture, possible_radius, window
 from wetgate.recipes.options import Options
 from wetgate.recipes.work import Follow, Progress, Work, spread
@@ -178,14 +178,9 @@ class _Training:
                 for number, curves in found.items()
             }
             self.work.keep_settings()
-        kept = self.run.settings.get("exposures", {})
+        kept = curves_of_run(self.run, self.encoding)
         if kept:
-            self._make_samples(
-                {
-                    int(number): Curves(self.encoding, {int(frame): as_curve(one) for frame, one in curves.items()})
-                    for number, curves in kept.items()
-                }
-            )
+            self._make_samples(kept)
 
     def _in_time(self) -> None:
         self.work.obey()

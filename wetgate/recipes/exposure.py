@@ -6,9 +6,9 @@ from collections.abc import Callable, Generator, Sequence
 
 from wetgate.errors import WetgateError
 from wetgate.images import Source, open_source
-from wetgate.inference.curves import STILL, Curve, Curves
+from wetgate.inference.curves import STILL, Curve, Curves, as_curve
 from wetgate.pairing.deflicker import LEAST_FRAMES, measure_near
-from wetgate.project import Pair, Restoration
+from wetgate.project import Pair, Restoration, Run
 from wetgate.service.layout import window_of
 
 
@@ -58,6 +58,15 @@ def curves_of_windows(
             if any(curve != STILL for curve in of_window.values()):
                 found[pair_number] = Curves(restoration.encoding, of_window)
     return found
+
+
+def curves_of_run(run: Run, encoding: str) -> dict[int, Curves]:
+    """The exposure curves of each pair's scan and its neighbours that a run keeps, by the pair's number."""
+    kept = run.settings.get("exposures", {})
+    return {
+        int(number): Curves(encoding, {int(frame): as_curve(one) for frame, one in curves.items()})
+        for number, curves in kept.items()
+    }
 
 
 def scans_of(restoration: Restoration) -> Generator[Source, None, None]:

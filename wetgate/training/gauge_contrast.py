@@ -113,14 +113,14 @@ def told(ops: Any, seen: Any, contrast: Contrast) -> tuple[Any, Any]:
         part = Kernels(every.centres[some], every.weights[some], every.mean, every.scale, every.own)
         more = mend(ops, similarity(ops, seen, part), part)
         added = more if added is None else ops.add(added, more)
-    if contrast.gate is None or contrast.places is None:
+    if contrast.places is None:
         return added, None
     return added, nearness(ops, seen, contrast.places, every)
 
 
 def let_through(ops: Any, added: Any, near: Any, contrast: Contrast) -> tuple[Any, Any]:
     """Seen luma to add, of :func:`told`; and how well known each place is, 0-1, or None where that does not count."""
-    if contrast.gate is None or near is None:
+    if contrast.gate is None:
         return added, None
     unlike, like = contrast.gate
     known = ops.affine(near, 1 / (like - unlike), -unlike / (like - unlike))
