@@ -99,7 +99,7 @@ class Seen:
 
 def initial_weights(radius: int, seed: int) -> tuple[dict[str, Array], dict[str, Array]]:
     """Of the finding and of the filling network."""
-    finding = residual_net.initial_weights(10 * radius + 5 * len(LINES), 1, seed, FINDING_WIDTHS)
+    finding = residual_net.initial_weights(_told_of(radius), 1, seed, FINDING_WIDTHS)
     filling = residual_net.initial_weights(8 + 9 * radius, 3 * (3 + 2 * radius), seed + 1, FILLING_WIDTHS)
     return finding, filling
 
@@ -152,8 +152,8 @@ def find(ops: Any, seen: Seen, weights: dict[str, Any]) -> Any:
 
     The network adds to what the classical detector says, so it starts from that.
     """
-    channels = 10 * len(seen.neighbours) // 2 + 5 * len(LINES)
-    start, told = ops.channels(seen.evidence, 0, 1), ops.channels(seen.evidence, 1, 1 + channels)
+    start = ops.channels(seen.evidence, 0, 1)
+    told = ops.channels(seen.evidence, 1, 1 + _told_of(len(seen.neighbours) // 2))
     return ops.add(start, residual_net.apply(ops, told, weights))
 
 
@@ -180,6 +180,11 @@ def grow(ops: Any, logit: Any) -> Any:
             beside = ops.larger(beside, ops.larger(*sides))
         grown = ops.larger(grown, ops.smaller(beside, most))
     return grown
+
+
+def _told_of(radius: int) -> int:
+    """Channels of the evidence that the finding network is told."""
+    return 10 * radius + 5 * len(LINES)
 
 
 def _evidence(ops: Any, frame: Any, neighbours: Sequence[Any], beside: Sequence[Any]) -> Any:
