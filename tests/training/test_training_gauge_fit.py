@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 import torch
 
 from wetgate.training import gauge_contrast, gauge_grain
-from wetgate.training.gauge_bands import split, with_grain
+from wetgate.training.gauge_bands import Curve, split, with_grain
+from wetgate.training.gauge_contrast import Contrast
 from wetgate.training.gauge_fit import first_model
 from wetgate.training.gauge_grain import Look
 from wetgate.training.gauge_judging import judge, look_at
 from wetgate.training.gauge_model import GaugeModel
 from wetgate.training.gauge_samples import make_sample
 from wetgate.training.gauge_shift import expected_of, moved_to
+from wetgate.training.memory import Memory
 from wetgate.training.torch_operations import Torch
 
 SIZE = 160
@@ -59,7 +63,7 @@ def test_one_grading_is_foretold_and_given_back_to_a_picture_that_was_not_seen()
     pictures = [picture(seed) for seed in range(4)]
     samples = [sample(copied(luma, seed), luma, seed) for seed, luma in enumerate(pictures)]
     model = first_model(samples[:3], "display", 0)
-    assert model.contrast.gate is None
+    assert isinstance(model.contrast, Contrast)
     scan = samples[3].scan[0]
     assert error(answer_of(samples[3], model), samples[3].target) < 0.3 * error(scan, samples[3].target)
 
@@ -72,14 +76,14 @@ def test_gradings_that_contradict_one_another_change_known_places_alone():
         for seed, (luma, c) in enumerate(zip(pictures, (*gradings, 1.0), strict=True))
     ]
     model = first_model(samples[:3], "display", 0)
-    assert model.contrast.gate == gauge_contrast.GATES[0]
+    assert isinstance(model.contrast, Memory)
     for one in samples[:3]:
         assert error(answer_of(one, model), one.target) < 0.7 * error(one.scan[0], one.target)
-        assert float(look_at(one, model).starts[0][1].mean()) > 0.95
+        assert float(look_at(one, model).known.mean()) > 0.95
     strange = sample(1.1 - samples[3].scan[0], 1.1 - samples[3].target)
     seen = look_at(strange, model)
-    assert float(seen.starts[0][1].mean()) < 0.2
-    assert np.abs(seen.starts[0][0][0, 0].numpy() - strange.scan[0]).mean() < 5e-3
+    assert float(seen.known.mean()) < 0.2
+    assert np.abs(seen.start[0, 0].numpy() - strange.scan[0]).mean() < 5e-3
 
 
 def test_the_dark_edge_of_a_scan_says_nothing():
@@ -95,7 +99,7 @@ def test_the_dark_edge_of_a_scan_says_nothing():
 
 def test_one_pair_alone_foretells_nothing():
     model = first_model([sample(copied(picture(1), 1), picture(1))], "display", 0)
-    assert model.contrast.gate == gauge_contrast.GATES[0]
+    assert isinstance(model.contrast, Memory)
 
 
 def test_a_share_that_makes_a_pair_worse_is_refused_and_the_scan_kept():
@@ -112,14 +116,20 @@ def test_a_share_that_makes_a_pair_worse_is_refused_and_the_scan_kept():
     assert judge("none", [look_at(good, helpful)]).share == 1.0
 
 
+def test_of_shots_that_do_not_foretell_one_another_few_say_little_about_another():
+    luma = picture(1)
+    good = sample(copied(luma, 2, contrast=1.0), luma)
+    gated = first_model([good], "display", 0).with_(sharpening=(-0.3, 0.3, 0.4))
+    assert isinstance(gated.contrast, Memory)
+    shares = [judge("none", [look_at(good, gated)] * pairs).share for pairs in (1, 3, 12)]
+    assert shares == pytest.approx([1 / 7, 3 / 9, 12 / 18])
+
+
 def _shift(by):
     places = np.random.default_rng(0).normal(0, 1, (600, 7)).astype(np.float32)
-    contrast = gauge_contrast.fit([places], [np.full(600, by, np.float32)], [np.ones(600)], gated=False, seed=0)
-    wide = contrast.kernels
-    scale = wide.scale * 0.01  # every place is alike
-    return gauge_contrast.Contrast(
-        type(wide)(wide.centres * 0, wide.weights * 0 + by / 512, wide.mean, scale, 1.0), None
-    )
+    wide = gauge_contrast.wide([places], [np.full((600, 1), by, np.float32)], [np.ones(600)], 0)
+    alike = replace(wide, centres=wide.centres * 0, weights=wide.weights * 0 + by / 512, scale=wide.scale * 0.01)
+    return Contrast(alike, Curve((0.0,), (0.0,)))
 
 
 def energies(luma):

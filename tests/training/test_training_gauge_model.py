@@ -9,8 +9,9 @@ from color_pictures import smooth_picture
 
 from wetgate.inference.session import Session
 from wetgate.onnx_model import ModelCard, read_card
-from wetgate.training import gauge_contrast, residual_net
+from wetgate.training import gauge_contrast, memory, residual_net
 from wetgate.training.gauge_bands import Curve, Grain
+from wetgate.training.gauge_contrast import Contrast
 from wetgate.training.gauge_model import GaugeModel, forward
 from wetgate.training.onnx_export import export
 from wetgate.training.torch_operations import Torch
@@ -24,15 +25,15 @@ def gauge_model(encoding="display", radius=0, *, gated=True):
     weights = residual_net.initial_weights(2 * radius + 1, 1, 5, (6, 8, 10))
     weights["out.weight"][:] = generator.normal(0, 0.05, weights["out.weight"].shape)
     places = generator.normal([0.5, 0.5, 0.5, -4, -4, -3, -3], 0.3, (700, 7)).astype(np.float32)
-    contrast = gauge_contrast.fit(
-        [places], [generator.normal(0, 0.05, 700).astype(np.float32)], [np.ones(700)], gated=gated, seed=0
-    )
+    shown = [places], [generator.normal(0, 0.05, (700, 1)).astype(np.float32)], [np.ones(700)]
+    if gated:
+        contrast = gauge_contrast.remembered(*shown, 0)
+    else:
+        contrast = Contrast(gauge_contrast.wide(*shown, 0), Curve((0.0,), (0.0,)))
     strength = Curve((0.2, 0.5, 0.7), (0.3, 1.5, 0.8))
     grain = Grain((1.1, 1.2, 1.0), (0.9, 1.0, 0.8), (strength, strength, strength), (0.05, 0.04, 0.03))
     share = 0.7 if gated else 1.0
-    return GaugeModel(
-        encoding, radius, 0.45, 0.2, contrast, network=weights, share=share, grain=grain, grain_share=share / 2
-    )
+    return GaugeModel(encoding, radius, 0.45, 0.2, contrast, network=weights, share=share, grain=grain)
 
 
 def scan(height, width, radius=0, seed=1):
@@ -108,36 +109,41 @@ def test_values_beyond_white_and_below_black_are_not_pushed_further(tmp_path):
     assert change.min(1, keepdims=True)[below].min() >= -1e-6
 
 
-def test_grain_is_taken_whole_where_a_place_is_known_and_by_its_share_elsewhere():
-    picture = scan(64, 96)
-    luma = torch.from_numpy(np.asarray(0.3 + picture * 0.4))[:, :1]
+def memory_of(places):
+    """Changes nothing, and knows these places."""
+    return gauge_contrast.remembered([places], [np.zeros((len(places), 1), np.float32)], [np.ones(len(places))], 0)
+
+
+def places_of(luma):
     with torch.no_grad():
-        places = gauge_contrast.features(Torch(), luma)[0].flatten(1).T.numpy()
-    known = gauge_contrast.fit(
-        [places], [np.zeros(len(places), np.float32)], [np.ones(len(places))], gated=True, seed=0
-    )
-    unlike = gauge_contrast.fit(
-        [places + 9], [np.zeros(len(places), np.float32)], [np.ones(len(places))], gated=True, seed=0
-    )
+        return gauge_contrast.features(Torch(), luma)[0].flatten(1).T.numpy()
+
+
+def test_detail_and_grain_are_taken_whole_where_a_place_is_known_and_by_their_share_elsewhere():
+    luma = torch.from_numpy(np.asarray(0.3 + scan(64, 96) * 0.4))[:, :1]
+    places = places_of(luma)
+    known, unlike = memory_of(places), memory_of(places + 9)
     picture = luma.repeat(1, 3, 1, 1).numpy()
-    plain = gauge_model().with_(share=1.0, contrast=known, grain=None)
-    whole = gauge_model().with_(share=1.0, contrast=known, grain_share=1.0)
-    changes = {}
-    for name, contrast, share in (("known", known, 0.0), ("unlike", unlike, 0.0), ("half", unlike, 0.5)):
-        grained = by_torch(picture, whole.with_(contrast=contrast, grain_share=share))
-        changes[name] = grained - by_torch(picture, plain.with_(contrast=contrast))
-    entire = by_torch(picture, whole) - by_torch(picture, plain)
-    assert np.abs(entire).mean() > 3e-3
-    np.testing.assert_allclose(changes["known"], entire, atol=0.1 * np.abs(entire).max())
-    assert np.abs(changes["unlike"]).max() < 1e-5
-    np.testing.assert_allclose(changes["half"], entire / 2, atol=1e-5)
+    whole = by_torch(picture, gauge_model().with_(share=1.0, contrast=known)) - picture
+    assert np.abs(whole).mean() > 3e-3
+    for contrast, share, wanted in ((known, 0.0, whole), (unlike, 0.0, 0 * whole), (unlike, 0.5, whole / 2)):
+        change = by_torch(picture, gauge_model().with_(contrast=contrast, share=share)) - picture
+        np.testing.assert_allclose(change, wanted, atol=0.1 * np.abs(whole).max() if contrast is known else 1e-5)
+
+
+def test_a_place_that_looks_like_the_pairs_is_not_known_where_nothing_around_it_does():
+    """Another shot has such places by chance."""
+    alone, most = torch.zeros(1, 1, 64, 64), torch.zeros(1, 1, 64, 64)
+    alone[..., 26:38, 26:38] = most[..., 8:56, 8:56] = 1.0
+    for near, expected in ((alone, 0.0), (most, 1.0)):
+        assert float(memory.known(Torch(), near)[0, 0, 32, 32]) == pytest.approx(expected, abs=0.01)
 
 
 def test_what_lies_beyond_the_halo_changes_nothing(tmp_path):
     path = saved(tmp_path / "m.onnx", gauge_model())
     card, session = read_card(path), Session(path, "cpu")
     assert card.multiple == 16
-    assert card.halo < 400
+    assert card.halo <= 400
     picture = scan(16, 1200)
     other = picture.copy()
     other[..., 560 + card.halo + 1 :] *= 0.5

@@ -30,8 +30,10 @@ from wetgate.recipes.exposure import TooSlow, curves_of_run, curves_of_windows
 from wetgate.recipes.neighbours import is_moving_picture, possible_radius, window
 from wetgate.recipes.options import Options
 from wetgate.recipes.work import Follow, Progress, Work, spread
+from wetgate.training.gauge_contrast import Contrast
 from wetgate.training.gauge_model import GaugeModel, forward
 from wetgate.training.gauge_samples import Sample, make_sample
+from wetgate.training.memory import Memory
 
 if TYPE_CHECKING:
     from wetgate.training.gauge_judging import Verdict
@@ -205,8 +207,10 @@ class _Training:
         self.parts = self._parts()
         seed = self.options.seed
         self.first = first_model(self.samples, self.encoding, seed)
-        gated = self.first.contrast is not None and self.first.contrast.gate is not None
-        self.solved = [first_model(self._inside(part), self.encoding, seed, gated=gated) for part in self.parts]
+        remembered = isinstance(self.first.contrast, Memory)
+        self.solved = [
+            first_model(self._inside(part), self.encoding, seed, remembered=remembered) for part in self.parts
+        ]
         seen = [
             look_at(self.samples[index], model)
             for part, model in zip(self.parts, self.solved, strict=True)
@@ -258,13 +262,11 @@ class _Training:
 
         if verdict.keeps_scan:
             return GaugeModel(self.encoding, self.radius)
-        if model.contrast is not None:
-            model = model.with_(contrast=model.contrast.alternatives()[verdict.gate])
         grain = None
         if self.options.grain != "none":
             chosen = self.samples[:: -(-len(self.samples) // most)]
-            grain = grain_of(self.options.grain, [look_at(sample, model) for sample in chosen], verdict)
-        return model.with_(share=verdict.share, grain=grain, grain_share=verdict.matched)
+            grain = grain_of(self.options.grain, [look_at(sample, model) for sample in chosen])
+        return model.with_(share=verdict.share, grain=grain)
 
     def _task(self, index: int, model: GaugeModel, training: Sequence[Sample], held_out: Sequence[Sample]) -> GaugeTask:
         from wetgate.training.gauge_task import GaugeTask
@@ -324,11 +326,10 @@ class _Training:
         self.work.tell(message="writing the report", eta_s=None)
         self.work.publish_half(lambda ops, frames: forward(ops, frames, model), self._card(model, "detail"))
         steps = self.progress.steps[str(len(self.parts))]
-        contrast = "none" if model.contrast is None else "any place" if model.contrast.gate is None else "known places"
+        places = {type(None): "none", Contrast: "any place", Memory: "known places"}
         chosen: dict[str, Any] = {
             "detail_share": verdict.share,
-            "grain_matched": verdict.matched if self.options.grain == "match" else None,
-            "contrast": contrast,
+            "contrast": places[type(model.contrast)],
             "keeps_scan": verdict.keeps_scan,
             "radius": self.radius,
             "steps": steps,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wetgate.training.color_model import blur
+from wetgate.training.blur import blur
 
 Array = NDArray[np.float32]
 

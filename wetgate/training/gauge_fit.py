@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,8 @@ from wetgate.training.gauge_bands import Curve, split
 from wetgate.training.gauge_contrast import Contrast
 from wetgate.training.gauge_model import GaugeModel, with_contrast, without_contrast
 from wetgate.training.gauge_samples import Sample, scale_of
-from wetgate.training.kernels import mend, similarity
+from wetgate.training.kernels import told
+from wetgate.training.memory import Memory
 from wetgate.training.torch_operations import Torch
 
 Array = NDArray[np.float32]
@@ -25,37 +25,36 @@ FORETOLD = 0.7
 _RIDGE = 1e-3
 
 
-def first_model(samples: Sequence[Sample], encoding: str, seed: int, *, gated: bool | None = None) -> GaugeModel:
+def first_model(samples: Sequence[Sample], encoding: str, seed: int, *, remembered: bool | None = None) -> GaugeModel:
     """Contrast and band gains of the samples.
 
     Args:
         samples: of the pairs.
         encoding: of their frames.
         seed: of the choice of places.
-        gated: whether contrast is for known places alone; None lets the pairs say.
+        remembered: whether contrast is for places alone that the pairs show; None lets the pairs say.
     """
     mean, scale = scale_of(samples)
     model = GaugeModel(encoding=encoding, radius=len(samples[0].scan) // 2, mean=mean, scale=scale)
-    model = model.with_(contrast=contrast_of(samples, seed, gated))
+    model = model.with_(contrast=contrast_of(samples, seed, remembered))
     return model.with_(sharpening=_sharpening(samples, model))
 
 
-def contrast_of(samples: Sequence[Sample], seed: int, gated: bool | None = None) -> Contrast:
-    """Wide kernels if the pairs foretell one another's contrast, else narrow ones."""
+def contrast_of(samples: Sequence[Sample], seed: int, remembered: bool | None = None) -> Contrast | Memory:
+    """Of any place if the pairs foretell one another's contrast, else of the places that they show."""
     parts = [sample.middle() for sample in samples]
     places = [_places(part, None) for part in parts]
-    if gated is None:
-        gated = not _foretell(places, seed)
-    if gated:
-        return gauge_contrast.fit(*_columns(places), gated=True, seed=seed)
+    if remembered is None:
+        remembered = not _foretell(places, seed)
+    if remembered:
+        return gauge_contrast.remembered(*_columns(places), seed)
     scans = [part.scan[len(part.scan) // 2] for part in parts]
     curve = gauge_contrast.curve_of(
         [scan.ravel() for scan in scans],
         [(part.target - scan).ravel() for part, scan in zip(parts, scans, strict=True)],
         [part.weight.ravel() for part in parts],
     )
-    places = [_places(part, curve) for part in parts]
-    return replace(gauge_contrast.fit(*_columns(places), gated=False, seed=seed), curve=curve)
+    return Contrast(gauge_contrast.wide(*_columns([_places(part, curve) for part in parts]), seed), curve)
 
 
 def _foretell(places: Sequence[tuple[Any, Array, Array, Array]], seed: int) -> bool:
@@ -65,12 +64,11 @@ def _foretell(places: Sequence[tuple[Any, Array, Array, Array]], seed: int) -> b
     count = min(len(places), 4)
     for part in range(count):
         others = [one for index, one in enumerate(places) if index % count != part]
-        kernels = gauge_contrast.fit(*_columns(others), gated=False, seed=seed).kernels
+        kernels = gauge_contrast.wide(*_columns(others), seed)
         for picture, _, missing, weight in places[part::count]:
             with torch.no_grad():
-                told = _rows(mend(Torch(), similarity(Torch(), picture, kernels), kernels))[:, 0]
-            left = float((weight * (missing - told) ** 2).sum())
-            if left > FORETOLD * float((weight * missing**2).sum()):
+                left = missing - _rows(told(Torch(), picture, kernels))
+            if weight @ left**2 > FORETOLD * (weight @ missing**2):
                 return False
     return True
 
@@ -88,7 +86,7 @@ def _places(sample: Sample, curve: Curve | None) -> tuple[Any, Array, Array, Arr
         start = scan if curve is None else scan + curve.apply(ops, scan)
         missing = gauge_contrast.low(ops, _picture(sample.target) - start)
         weight = gauge_contrast.reduce(ops, _picture(sample.weight))
-    return picture, _rows(picture), _rows(missing)[:, 0], _rows(weight)[:, 0]
+    return picture, _rows(picture), _rows(missing), _rows(weight)[:, 0]
 
 
 def _sharpening(samples: Sequence[Sample], model: GaugeModel) -> tuple[float, ...]:

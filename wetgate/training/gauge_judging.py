@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wetgate.training import gauge_contrast, gauge_grain
-from wetgate.training.gauge_bands import Grain, with_grain
-from wetgate.training.gauge_model import GaugeModel, contrasted, detail, taken
+from wetgate.training import gauge_grain
+from wetgate.training.gauge_bands import Grain
+from wetgate.training.gauge_model import GaugeModel, detail, restore, with_contrast
 from wetgate.training.gauge_samples import Sample
 from wetgate.training.torch_operations import Torch
 
@@ -22,7 +22,8 @@ Array = NDArray[np.float32]
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
 TOLERATED_DB, TOLERATED_ON_AVERAGE_DB = 0.1, 0.05
 """What a held-out pair, and what all of them, may lose and are still called no worse: less than anybody sees."""
-MATCHING_STEPS = 10
+FEW_PAIRS = 6
+"""Where pairs do not foretell one another, n of them say of a place that none of them shows as much as n of n + 6."""
 
 
 @dataclass(frozen=True)
@@ -33,24 +34,19 @@ class Seen:
         sample: the middle of it.
         scan: its luma.
         drawn: detail.
-        starts: for each gate of contrast, the scan's luma with its contrast back, and how well known each place is.
+        start: the scan's luma with its contrast back.
+        known: how well known each place is, 0-1, or None where that does not count.
     """
 
     sample: Sample
     scan: Tensor
     drawn: Tensor
-    starts: Sequence[tuple[Tensor, Tensor | None]]
+    start: Tensor
+    known: Tensor | None
 
-    def restored(self, share: float, gate: int = 0) -> Tensor:
-        """Seen luma without grain."""
-        start, known = self.starts[gate]
-        return start + taken(Torch(), self.drawn, known, share)
-
-    def grained(self, share: float, gate: int, grain: Grain, grain_share: float) -> Tensor:
-        """Seen luma with grain."""
-        restored = self.restored(share, gate)
-        change = with_grain(Torch(), restored, self.scan, grain) - restored
-        return restored + taken(Torch(), change, self.starts[gate][1], grain_share)
+    def restored(self, share: float = 1.0, grain: Grain | None = None) -> Tensor:
+        """Seen luma."""
+        return restore(Torch(), self.scan, self.start, self.drawn, self.known, grain, share)
 
 
 @dataclass(frozen=True)
@@ -58,18 +54,14 @@ class Verdict:
     """What evidence says.
 
     Attributes:
-        share: of the detail, where a place is not known.
-        gate: which of the contrast's gates.
+        share: of detail and grain, where a place is not known.
         gains_db: of each held-out pair over the scan; empty where none was held out.
         keeps_scan: whether nothing was found that is no worse than the scan.
-        matched: how far grain is matched where a place is not known, 0-1, where that was asked for.
     """
 
     share: float = 1.0
-    gate: int = 0
     gains_db: tuple[float, ...] = ()
     keeps_scan: bool = False
-    matched: float = 1.0
 
 
 def look_at(sample: Sample, model: GaugeModel) -> Seen:
@@ -78,19 +70,15 @@ def look_at(sample: Sample, model: GaugeModel) -> Seen:
     with torch.no_grad():
         lumas = [torch.from_numpy(plane)[None, None] for plane in part.scan]
         scan = lumas[model.radius]
-        starts: list[tuple[Tensor, Tensor | None]] = [(scan, None)]
-        if model.contrast is not None:
-            told = gauge_contrast.told(Torch(), gauge_contrast.features(Torch(), scan), model.contrast)
-            starts = [contrasted(Torch(), scan, told, gated) for gated in model.contrast.alternatives()]
-        return Seen(part, scan, detail(Torch(), lumas, model), starts)
+        return Seen(part, scan, detail(Torch(), lumas, model), *with_contrast(Torch(), scan, model))
 
 
 def judge(kind: str, held_out: Sequence[Seen]) -> Verdict:
-    """The share of detail that pays most on pairs that were not seen, and the widest gate that they allow.
+    """The share of detail that pays most on pairs that were not seen.
 
     Each pair counts by its gain in decibels. What makes a pair worse than its scan, or all of them on average, is
     refused; if everything is, the scan is kept. Grain that is matched is a look, and costs decibels as all noise does:
-    it plays no part in the choice, and is then taken as far as no pair comes out worse than its scan.
+    it has no say in which share is best, but one that makes a pair worse than its scan is refused.
 
     Args:
         kind: of grain: "keep", "match" or "none".
@@ -98,54 +86,36 @@ def judge(kind: str, held_out: Sequence[Seen]) -> Verdict:
     """
     if not held_out:
         return Verdict()
-    best: Verdict | None = None
-    for gate in range(min(len(one.starts) for one in held_out)):
-        for share in SHARES:
-            grain = grain_of(kind, held_out, Verdict(share, gate)) if kind == "keep" else None
-            gains = tuple(_gain_db(one, share, gate, grain) for one in held_out)
-            if not _refused(gains) and (best is None or np.mean(gains) > np.mean(best.gains_db)):
-                best = Verdict(share, gate, gains, matched=0.0 if kind == "match" else 1.0)
-        if best is not None:
-            break
-    if best is None:
-        return Verdict(0.0, 0, (0.0,) * len(held_out), keeps_scan=True)
-    return _matched(best, held_out) if kind == "match" else best
-
-
-def _matched(verdict: Verdict, held_out: Sequence[Seen]) -> Verdict:
-    """With grain matched as far as no pair comes out worse."""
-    whole = grain_of("match", held_out, Verdict(verdict.share, verdict.gate))
-    if whole is None:
-        return verdict
-    for step in reversed(range(1, MATCHING_STEPS + 1)):
-        part = step / MATCHING_STEPS
-        gains = tuple(_gain_db(one, verdict.share, verdict.gate, whole, part) for one in held_out)
-        if not _refused(gains):
-            return replace(verdict, gains_db=gains, matched=part)
-    return verdict
+    whole = _gains(held_out, grain_of(kind, held_out))
+    plain = _gains(held_out, grain_of("keep", held_out)) if kind == "match" else whole
+    best = max(SHARES, key=lambda share: float(np.mean(plain[share])))
+    for share in SHARES:
+        if share <= best and not _refused(whole[share]):
+            gated = held_out[0].known is not None
+            few = len(held_out) / (len(held_out) + FEW_PAIRS) if gated else 1.0
+            return Verdict(share * few, whole[share])
+    return Verdict(0.0, (0.0,) * len(held_out), keeps_scan=True)
 
 
 def _refused(gains: Sequence[float]) -> bool:
     return min(gains) < -TOLERATED_DB or float(np.mean(gains)) < -TOLERATED_ON_AVERAGE_DB
 
 
-def grain_of(kind: str, pairs: Sequence[Seen], verdict: Verdict) -> Grain | None:
-    """The grain that goes with a verdict, all of it, measured on ``pairs``."""
+def grain_of(kind: str, pairs: Sequence[Seen]) -> Grain | None:
+    """The grain that was asked for, measured on ``pairs``."""
     looks = [
-        gauge_grain.Look(
-            _plane(one.restored(verdict.share, verdict.gate)),
-            _plane(one.scan),
-            one.sample.weight,
-            one.sample.untouched,
-        )
+        gauge_grain.Look(_plane(one.restored()), _plane(one.scan), one.sample.weight, one.sample.untouched)
         for one in pairs
     ]
     return gauge_grain.fit(kind, looks)
 
 
-def _gain_db(one: Seen, share: float, gate: int, grain: Grain | None, grain_share: float = 1.0) -> float:
-    with torch.no_grad():
-        restored = one.restored(share, gate) if grain is None else one.grained(share, gate, grain, grain_share)
+def _gains(pairs: Sequence[Seen], grain: Grain | None) -> dict[float, tuple[float, ...]]:
+    """Decibels of each pair over its scan, by share."""
+    return {share: tuple(_gain(one, one.restored(share, grain)) for one in pairs) for share in SHARES}
+
+
+def _gain(one: Seen, restored: Tensor) -> float:
     before, after = (_error(_plane(picture), one.sample) for picture in (one.scan, restored))
     return 10 * math.log10((before + 1e-12) / (after + 1e-12))
 

@@ -23,6 +23,8 @@ from wetgate.training import gauge_contrast, residual_net
 from wetgate.training.density import from_density, to_density, to_values
 from wetgate.training.gauge_bands import CUTS, Grain, sharpen, with_grain
 from wetgate.training.gauge_contrast import Contrast
+from wetgate.training.kernels import told
+from wetgate.training.memory import Memory, recall
 from wetgate.training.operations import Numpy
 
 MULTIPLE = gauge_contrast.MULTIPLE
@@ -38,24 +40,23 @@ class GaugeModel:
         encoding: of the frames: "display", "linear" or "log".
         radius: frames before and after that are looked at.
         mean, scale: of the scan's seen luma in the pairs.
-        contrast: gives contrast back, or None.
+        contrast: gives contrast back: of any place, or, as a memory, of places that the pairs show; or None.
         sharpening: gains, counted from 0, of the bands of detail, while there is no network.
         network: weights of the residual network, empty where there is none.
-        share: how much of the detail is taken, 0-1, where a place is not known from the pairs; where it is, all.
+        share: how much of what detail and grain change is taken, 0-1, where a place is not known from the pairs; where
+            it is, all.
         grain: None to leave it as it comes.
-        grain_share: how much of what the grain changes is taken where a place is not known from the pairs.
     """
 
     encoding: str
     radius: int = 0
     mean: float = 0.5
     scale: float = 0.2
-    contrast: Contrast | None = None
+    contrast: Contrast | Memory | None = None
     sharpening: tuple[float, ...] = (0.0,) * len(CUTS)
     network: dict[str, Any] = field(default_factory=dict)
     share: float = 1.0
     grain: Grain | None = None
-    grain_share: float = 1.0
 
     def with_(self, **changes: Any) -> GaugeModel:
         return replace(self, **changes)
@@ -87,11 +88,7 @@ def forward(ops: Any, frames: Any, model: GaugeModel) -> Any:
     lumas = [luma(ops, frame) for frame in values]
     own, scan = values[model.radius], lumas[model.radius]
     start, known = with_contrast(ops, scan, model)
-    drawn = detail(ops, lumas, model)
-    restored = ops.add(start, taken(ops, drawn, known, model.share))
-    if model.grain is not None:
-        grained = with_grain(ops, restored, scan, model.grain)
-        restored = ops.add(restored, taken(ops, ops.subtract(grained, restored), known, model.grain_share))
+    restored = restore(ops, scan, start, detail(ops, lumas, model), known, model.grain, model.share)
     change = _held_back(ops, ops.subtract(restored, scan), own, model.encoding)
     answer = every[model.radius]
     if model.encoding == "linear":
@@ -104,17 +101,12 @@ def with_contrast(ops: Any, scan: Any, model: GaugeModel) -> tuple[Any, Any]:
     """The scan's luma with its contrast back, and how well known each place is (or None), both [N, 1, H, W]."""
     if model.contrast is None:
         return scan, None
-    told = gauge_contrast.told(ops, gauge_contrast.features(ops, scan), model.contrast)
-    return contrasted(ops, scan, told, model.contrast)
-
-
-def contrasted(ops: Any, scan: Any, told: tuple[Any, Any], contrast: Contrast) -> tuple[Any, Any]:
-    """As :func:`with_contrast`, of what :func:`wetgate.training.gauge_contrast.told` says, whatever the gate."""
-    added, known = gauge_contrast.let_through(ops, *told, contrast)
-    larger = ops.add(scan, gauge_contrast.enlarge(ops, added))
-    if contrast.curve is not None:
-        larger = ops.add(larger, contrast.curve.apply(ops, scan))
-    return larger, None if known is None else gauge_contrast.enlarge(ops, known)
+    seen = gauge_contrast.features(ops, scan)
+    if isinstance(model.contrast, Memory):
+        added, known = recall(ops, seen, model.contrast)
+        return ops.add(scan, gauge_contrast.enlarge(ops, added)), gauge_contrast.enlarge(ops, known)
+    added = gauge_contrast.enlarge(ops, told(ops, seen, model.contrast.kernels))
+    return ops.add(ops.add(scan, added), model.contrast.curve.apply(ops, scan)), None
 
 
 def detail(ops: Any, lumas: list[Any], model: GaugeModel) -> Any:
@@ -138,11 +130,28 @@ def without_contrast(ops: Any, picture: Any) -> Any:
     return ops.subtract(picture, gauge_contrast.enlarge(ops, gauge_contrast.low(ops, picture)))
 
 
-def taken(ops: Any, drawn: Any, known: Any, share: float) -> Any:
-    """The part of a change that is relied upon: all of it where a place is known, else its share."""
-    if known is None or share >= 1:
-        return ops.affine(drawn, share, 0.0)
-    return ops.multiply(drawn, ops.affine(known, 1 - share, share))
+def restore(ops: Any, scan: Any, start: Any, drawn: Any, known: Any, grain: Grain | None, share: float) -> Any:
+    """Seen luma [N, 1, H, W]: all of what detail and grain change where a place is known, else a share of it.
+
+    Args:
+        ops: where to compute (:mod:`wetgate.training.operations`).
+        scan: seen luma.
+        start: with its contrast back.
+        drawn: of :func:`detail`.
+        known: [N, 1, H, W] 0-1, or None where that does not count.
+        grain: None to leave it as it comes.
+        share: 0-1.
+    """
+    restored = ops.add(start, drawn)
+    if grain is not None:
+        restored = with_grain(ops, restored, scan, grain)
+    if share >= 1:
+        return restored
+    change = ops.subtract(restored, start)
+    taken = ops.affine(change, share, 0.0)
+    if known is not None:
+        taken = ops.multiply(change, ops.affine(known, 1 - share, share))
+    return ops.add(start, taken)
 
 
 def _held_back(ops: Any, change: Any, values: Any, encoding: str) -> Any:

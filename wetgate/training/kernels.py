@@ -9,13 +9,14 @@ itself where a colour is unlike everything in the pairs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
+Matrix = NDArray[np.float64]
 
 CENTRES = 256
 COVERED = 0.3
@@ -28,7 +29,7 @@ _CANDIDATES = 4_000
 
 @dataclass(frozen=True)
 class Kernels:
-    """Centres [M, F] in scaled features, weights [M, 3] in density, and how features are scaled.
+    """Centres [M, F] in scaled features, weights [M, K] of what is carried, and how features are scaled.
 
     ``own`` is the similarity to the nearest centre that 95 % of the pairs' own pixels have: where colours are too many
     for the centres, it is low.
@@ -62,17 +63,36 @@ def fit(
         ridge: how much noise is expected: larger is smoother.
         seed: of the choice of samples.
     """
-    generator = np.random.default_rng(seed)
-    share = max(_SAMPLES // len(features), 1)
-    chosen = [generator.choice(len(f), min(share, len(f)), replace=False) for f in features]
-    x = np.concatenate([f[i] for f, i in zip(features, chosen, strict=True)]).astype(np.float64)
-    y = np.concatenate([r[i] for r, i in zip(residual, chosen, strict=True)]).astype(np.float64)
-    w = np.concatenate([v[i] / max(float(v[i].mean()), 1e-12) for v, i in zip(weights, chosen, strict=True)])
+    x, y, w = drawn(features, residual, [v / max(float(v.mean()), 1e-12) for v in weights], _SAMPLES, seed)
     mean = x.mean(0)
     spread = x[:, :3].std() + 1e-3
     scale = np.array([1.0] * 3 + [surround] * 3) / (spread * width)
     x = (x - mean) * scale
-    centres = spread_out(x[generator.permutation(len(x))[:_CANDIDATES]], CENTRES)
+    candidates = x[np.random.default_rng(seed).permutation(len(x))[:_CANDIDATES]]
+    return solved(x, y, w, spread_out(candidates, CENTRES), mean, scale, ridge)
+
+
+def drawn(
+    features: Sequence[Array], values: Sequence[Array], weights: Sequence[Array], count: int, seed: int
+) -> tuple[Matrix, Matrix, Matrix]:
+    """About ``count`` places, equally many of each pair: features [n, F], values [n, K] and weights [n]."""
+    generator = np.random.default_rng(seed)
+    share = max(count // len(features), 1)
+    chosen = [generator.permutation(len(f))[:share] for f in features]
+    together = [
+        np.concatenate([one[i] for one, i in zip(every, chosen, strict=True)]).astype(np.float64)
+        for every in (features, values, weights)
+    ]
+    return together[0], together[1], together[2]
+
+
+def solved(x: Matrix, y: Matrix, w: Matrix, centres: Matrix, mean: Matrix, scale: Matrix, ridge: float) -> Kernels:
+    """Ridge regression of ``y`` [n, K], which weigh ``w`` [n], on the similarity of ``x`` [n, F] to centres [M, F].
+
+    Args:
+        x, centres: in widths of a kernel, as ``mean`` and ``scale`` make them of features.
+        ridge: how much noise is expected: larger is smoother.
+    """
     root = np.sqrt(w)[:, None].astype(np.float32)
     nearness = similarity_of(x, centres)
     design = root * nearness
@@ -84,7 +104,7 @@ def fit(
     return Kernels(centres.astype(single), solution.astype(single), mean.astype(single), scale.astype(single), own)
 
 
-def spread_out(points: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+def spread_out(points: Matrix, count: int) -> Matrix:
     """``count`` of the points [n, F] at the most, far from each other, until none is left uncovered.
 
     Farthest-point sampling (Gonzalez, "Clustering to minimize the maximum intercluster distance", Theoretical Computer
@@ -109,7 +129,7 @@ def spread_out(points: NDArray[np.float64], count: int) -> NDArray[np.float64]:
 
 
 def similarity(ops: Any, features: Any, kernels: Kernels) -> Any:
-    """How like each centre every pixel is, 0-1: [N, M, H, W] for features [N, 6, H, W]."""
+    """How like each centre every pixel is, 0-1: [N, M, H, W] for features [N, F, H, W]."""
     return ops.exp(_exponent(ops, _scaled(ops, features, kernels), kernels.centres))
 
 
@@ -126,8 +146,19 @@ def nearness(ops: Any, features: Any, places: Array, kernels: Kernels) -> Any:
     return ops.exp(nearest)
 
 
+def told(ops: Any, features: Any, kernels: Kernels) -> Any:
+    """What the kernels carry [N, K, H, W], for features [N, F, H, W]."""
+    total = None
+    for start in range(0, len(kernels.centres), AT_ONCE):
+        some = slice(start, start + AT_ONCE)
+        part = replace(kernels, centres=kernels.centres[some], weights=kernels.weights[some])
+        more = mend(ops, similarity(ops, features, part), part)
+        total = more if total is None else ops.add(total, more)
+    return total
+
+
 def mend(ops: Any, similarity: Any, kernels: Kernels) -> Any:
-    """Density to add [N, 3, H, W], by the similarity to the centres."""
+    """What the kernels carry [N, K, H, W], by the similarity to the centres."""
     return ops.convolve(similarity, np.ascontiguousarray(kernels.weights.T[:, :, None, None]))
 
 
@@ -144,7 +175,7 @@ def _exponent(ops: Any, x: Any, centres: Array) -> Any:
     return ops.at_most(exponent, 0.0)
 
 
-def similarity_of(a: NDArray[np.float64], b: NDArray[np.float64]) -> Array:
+def similarity_of(a: Matrix, b: Matrix) -> Array:
     """Of points [n, F] to centres [M, F], in widths of a kernel: [n, M]."""
     a, b = a.astype(np.float32), b.astype(np.float32)
     squares = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * a @ b.T

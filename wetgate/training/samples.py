@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from wetgate.training.color_model import LOW_PASS, gaussian
+from wetgate.training.blur import gaussian
+from wetgate.training.color_model import LOW_PASS
 from wetgate.training.density import to_density
 from wetgate.training.operations import Numpy
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetgate.images import LUMA
-from wetgate.training.color_model import blur
+from wetgate.training.blur import blur
 
 Array = NDArray[np.float32]
 
