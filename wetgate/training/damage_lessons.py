@@ -1,9 +1,9 @@
 """Lessons that a film gives about its own damage: clean windows of it, damaged by us, so that the truth is known.
 
 Damage differs from frame to frame, but for what keeps its place on the screen: scratches, dirt in the gate. Beside it
-the lessons show what only looks like damage, as part of the truth: small things that fly, rain, a cut, the repeated
-frame at the end of a reel, a frame that jumps or flickers. What seems damaged in the film itself is neither learnt as
-damage nor as clean.
+the lessons show what only looks like damage, as part of the truth: scenes of all kinds
+(:mod:`wetgate.training.damage_scenes`), small things that fly, rain, the repeated frame at the end of a reel. What
+seems damaged in the film itself is neither learnt as damage nor as clean.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetgate.simulate import dust
+from wetgate.training.damage_scenes import Scene, as_it_may_come
 
 Array = NDArray[np.float32]
 
@@ -45,25 +46,24 @@ class Lesson:
 
 
 def make_lesson(
-    windows: Sequence[Array],
+    scenes: Sequence[Scene],
     index: int,
-    doubtful: Array,
     random: np.random.Generator,
     *,
     scale: float = 1.0,
     odd: float = 1.0,
 ) -> Lesson:
-    """Damage one of ``windows``.
+    """Damage one of ``scenes``.
 
     Args:
-        windows: [2r+1, H, W, 3] each, display values; those beside ``index`` lend frames for cuts.
+        scenes: of the film; those beside ``index`` lend what passes, and frames for cuts.
         index: which one.
-        doubtful: [H, W] 1 where the film itself may be damaged.
         random: everything is drawn from it.
         scale: size of damage, in pixels of a frame 640 wide.
-        odd: how often things are as they rarely are (cuts, jumps, things that fly, a reel's end), 0 to 1.
+        odd: how often things are as they rarely are (a cut, a jump, what passes, what flies, a reel's end), 0 to 1.
     """
-    frames = _as_it_may_come(windows, index, random, odd)
+    scene = as_it_may_come(scenes, index, random, odd)
+    frames = scene.frames
     _fly(frames, random, scale, odd)
     truth = frames[len(frames) // 2].copy()
     damaged = _damaged(frames, random, scale)
@@ -72,7 +72,7 @@ def make_lesson(
         damaged[slice(0, middle) if random.integers(2) else slice(middle + 1, None)] = damaged[middle]
     change = np.abs(damaged[len(frames) // 2] - truth).max(axis=2)
     label = (change > VISIBLE).astype(np.float32)
-    return Lesson(damaged, truth, label, (doubtful < 0.5).astype(np.float32))
+    return Lesson(damaged, truth, label, (scene.doubtful < 0.5).astype(np.float32))
 
 
 def lessons_of_pair(
@@ -112,26 +112,6 @@ def lessons_of_pair(
         )
         certain[part] = False
     return found
-
-
-def _as_it_may_come(windows: Sequence[Array], index: int, random: np.random.Generator, odd: float) -> Array:
-    """A window with a cut, a jump and flicker, now and then."""
-    frames = windows[index].copy()
-    middle = len(frames) // 2
-    others = [one for at, one in enumerate(windows) if at != index and one.shape == frames.shape]
-    if random.uniform() < 0.06 * odd and others:
-        other = others[int(random.integers(len(others)))]
-        for side in (slice(0, middle), slice(middle + 1, None))[:: random.choice((1, -1))][
-            : 1 + int(random.integers(4) == 0)
-        ]:
-            frames[side] = other[side]
-    if random.uniform() < 0.3 * odd:
-        for at in set(range(len(frames))) - {middle}:
-            frames[at] = np.roll(frames[at], random.integers(-2, 3, 2), axis=(0, 1))
-    if random.uniform() < 0.4:
-        exposures = np.exp(random.normal(0, 0.03, (len(frames), 1, 1, 1)))
-        frames = frames * exposures
-    return frames.astype(np.float32)
 
 
 def _fly(frames: Array, random: np.random.Generator, scale: float, odd: float) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor
 from wetgate.training import damage_model
 from wetgate.training.damage_lessons import MARGIN, Lesson, make_lesson
 from wetgate.training.damage_model import Seen, see
+from wetgate.training.damage_scenes import Scene
 from wetgate.training.density import FLARE
 from wetgate.training.torch_operations import Torch
 
@@ -196,12 +197,12 @@ class DamageTask:
 
     def _made(self, material: Material, count: int, use: int) -> list[Prepared]:
         odd = JUDGED_ODD if use == _JUDGING else 1.0
-        suspects = list(_side_by_side().map(lambda window: doubtful(window, self.radius), material.windows))
+        suspects = _side_by_side().map(lambda window: doubtful(window, self.radius), material.windows)
+        scenes = list(map(Scene, material.windows, suspects))
 
         def make(number: int) -> Prepared:
-            at = number % len(material.windows)
             random = np.random.default_rng((self.seed, self.index, use, number))
-            lesson = make_lesson(material.windows, at, suspects[at], random, scale=material.scale, odd=odd)
+            lesson = make_lesson(scenes, number % len(scenes), random, scale=material.scale, odd=odd)
             return prepared(lesson, self.radius, self.device)
 
         lessons = []
