@@ -205,6 +205,16 @@ CASES = {
         ],
         {"flat": whole(0, 3, -1), "axes": whole(2), "one": whole(0, 0, 1, 1)},
     ),
+    "MatMul": (
+        [
+            node("Reshape", "frames flat", "a"),
+            node("MatMul", "m a", "b"),
+            node("Shape", "frames", "size", start=2, end=4),
+            node("Concat", "all size", "whole", axis=0),
+            node("Reshape", "b whole"),
+        ],
+        {"flat": whole(0, 0, -1), "m": random(3, 3), "all": whole(0, -1)},
+    ),
     "Pad and crop by sizes": (
         [
             node("Shape", "frames", "size"),

@@ -88,7 +88,7 @@ def test_the_record_tells_what_was_made_from_what_and_no_folder(trained, footage
     for name in ("model.onnx", "model_fp16.onnx", "record.json"):
         assert local_paths_in((run.folder / name).read_bytes()) == []
     card = read_card(run.model)
-    assert (card.protected, card.encoding, card.multiple) == ("grain", "display", 8)
+    assert (card.protected, card.encoding, card.multiple) == ("grain", "display", 32)
 
 
 def test_held_out_pairs_judge_and_the_report_shows_them(trained):

@@ -136,7 +136,7 @@ def test_a_place_that_looks_like_the_pairs_is_not_known_where_nothing_around_it_
     alone, most = torch.zeros(1, 1, 64, 64), torch.zeros(1, 1, 64, 64)
     alone[..., 26:38, 26:38] = most[..., 8:56, 8:56] = 1.0
     for near, expected in ((alone, 0.0), (most, 1.0)):
-        assert float(memory.known(Torch(), near)[0, 0, 32, 32]) == pytest.approx(expected, abs=0.01)
+        assert float(memory.known(Torch(), near, 16)[0, 0, 32, 32]) == pytest.approx(expected, abs=0.01)
 
 
 def test_what_lies_beyond_the_halo_changes_nothing(tmp_path):

@@ -337,6 +337,7 @@ OPERATORS: dict[str, Callable[..., Value | list[Any]]] = {
     "InstanceNormalization": _instance_norm,
     "LeakyRelu": _leaky,
     "Log": _unary(torch.log),
+    "MatMul": lambda node, a, b: torch.matmul(a, b),
     "Max": _all_of(torch.maximum),
     "MaxPool": _max_pool,
     "Min": _all_of(torch.minimum),

@@ -63,6 +63,7 @@ OF_TORCH_1_12 = frozenset(
         "instance_norm",
         "leaky_relu",
         "log",
+        "matmul",
         "max_pool2d",
         "maximum",
         "mean.dim",

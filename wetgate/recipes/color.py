@@ -45,6 +45,8 @@ MEASURING_SHARE = 0.4
 MOST_PARTS = 3
 SHOWN_PAIRS = 6
 REPORT_S, REPORT_S_PER_PAIR = 1.5, 0.8
+MEMORY_S = 2.5
+"""For solving for what is remembered."""
 USUAL_SHARE, USUAL_PAIRS = 0.9, 6
 """The share of a trained context network before any evidence, and how many pairs' evidence weighs as much."""
 HALF_TRAINED = 100
@@ -212,7 +214,7 @@ class Training:
         self._publish(model, "kernels")
         judged = [(part, one.with_(kernel_share=share)) for part, one in judged]
 
-        reserve = REPORT_S + REPORT_S_PER_PAIR * min(count, SHOWN_PAIRS)
+        reserve = REPORT_S + REPORT_S_PER_PAIR * min(count, SHOWN_PAIRS) + MEMORY_S
         self.work.budget.reserve = reserve
         self.resumed = self.work.load_progress(self.progress)
         if not self.progress.planned:
@@ -245,6 +247,9 @@ class Training:
         ]
         self.steps = state.step
         final = self._with_context(model, weights_of(state), state.step)
+        if not self.inferred:
+            self.work.tell(message="remembering what the pairs show")
+            final = closed_form.with_memory(final, self.samples, self.options.seed)
         self._publish(final, "context")
         return final
 

@@ -33,6 +33,7 @@ from wetgate.training.torch_operations import Torch, tensor
 Array = NDArray[np.float32]
 
 SHOWN = 6
+_OF_MEMORY = " Restored is without what the model remembers of its own pairs, which says nothing of others."
 _OF_MADE = " These references were made; where they are unsure, a difference from them may be an improvement."
 
 
@@ -163,8 +164,8 @@ def held_out_report(
     shown = unseen[:SHOWN] or [(sample, model) for sample in seen[:SHOWN]]
     methods = {
         "scan": lambda pixels, one: pixels,
-        "closed-form fit": lambda pixels, one: restore(pixels, one.with_(kernels=None, context={})),
-        "fit and kernels": lambda pixels, one: restore(pixels, one.with_(context={})),
+        "closed-form fit": lambda pixels, one: restore(pixels, one.with_(kernels=None, context={}, memory=None)),
+        "fit and kernels": lambda pixels, one: restore(pixels, one.with_(context={}, memory=None)),
         "restored": restore,
     }
     return write_recipe_report(
@@ -182,7 +183,7 @@ def held_out_report(
         facts={"protects": model.protect},
         chosen=chosen,
         seconds=seconds,
-        note="On a window of up to 512 pixels of each." + (_OF_MADE if inferred else ""),
+        note="On a window of up to 512 pixels of each." + (_OF_MADE if inferred else _OF_MEMORY),
         headline=_inferred_headline if inferred else None,
     )
 

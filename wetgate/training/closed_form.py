@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetgate.images import LUMA
-from wetgate.training import chroma_bound, detail, kernels, quadratic
+from wetgate.training import chroma_bound, color_memory, detail, kernels, quadratic
 from wetgate.training.chroma_bound import ChromaBound
-from wetgate.training.color_model import ColorModel, features
+from wetgate.training.color_model import ColorModel, colour, features
 from wetgate.training.density import from_density, to_density
 from wetgate.training.operations import Numpy
 from wetgate.training.samples import Sample, low_density
@@ -60,6 +60,24 @@ def with_kernels(model: ColorModel, samples: Sequence[Sample], seed: int) -> Col
         seed=seed,
     )
     return model.with_(kernels=solved, kernel_share=1.0)
+
+
+def with_memory(model: ColorModel, samples: Sequence[Sample], seed: int) -> ColorModel:
+    """The model with a memory of what it leaves wrong at the samples' places."""
+    from wetgate.training.torch_operations import Torch, tensor
+
+    ops = Torch()
+    seen, missing, weights = [], [], []
+    for sample in samples:
+        half, target, weight = (
+            ops.pad_to_multiple(tensor(plane), color_memory.MULTIPLE)
+            for plane in (sample.scan, sample.target, sample.weight[..., None])
+        )
+        restored, _ = colour(ops, half, half, model.with_(memory=None), lambda x: x)
+        seen.append(_rows(color_memory.features(ops, half)))
+        missing.append(_rows(color_memory.to_eighth(ops, target - restored)))
+        weights.append(_rows(color_memory.to_eighth(ops, weight))[:, 0])
+    return model.with_(memory=color_memory.fit(seen, missing, weights, seed))
 
 
 def fitted(values: Array, encoding: str, coefficients: Array) -> Array:

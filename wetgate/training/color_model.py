@@ -3,8 +3,9 @@
 The scan's density is split by a low-pass into colour and detail. Colour goes through the closed-form fit and what
 kernels add to it; a context network gives a second opinion; both work at half resolution, where colour lives, and are
 mixed by what held-out pairs say. A network goes astray where a fit does not, on colours that no pair shows: there it
-is not asked. Detail comes back as it lay on the film. So no network ever draws a pixel, and grain
-stays grain. With ``protect="none"`` the fit is applied to every pixel, detail and all.
+is not asked. What both leave wrong at places that the pairs show is remembered. Detail comes back as it lay on the
+film. So no network ever draws a pixel, and grain stays grain. With ``protect="none"`` the fit is applied to every
+pixel, detail and all.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetgate.images import LUMA
-from wetgate.training import chroma_bound, context, kernels, quadratic
+from wetgate.training import chroma_bound, color_memory, context, kernels, quadratic
 from wetgate.training.blur import blur
 from wetgate.training.chroma_bound import ChromaBound
 from wetgate.training.density import from_density, to_density, to_values
 from wetgate.training.kernels import Kernels
+from wetgate.training.memory import Memory
 
 Array = NDArray[np.float32]
 
@@ -52,11 +54,12 @@ class ColorModel:
         coefficients: [10, 3], the closed-form fit.
         detail: [3], the mixture of the scan's density detail that every channel of the result gets.
         kernels: mends the fit, or None.
-        kernel_share: how much of the kernels' answer is taken, 0-1, by held-out evidence.
+        kernel_share: how much of the kernels' and of the memory's answer is taken, 0-1, by held-out evidence.
         context: weights of the context network by name, empty where there is none.
         context_share: how much of the restored colour is the context network's, 0-1, where the scan's colours are
             like those of the pairs; the rest is the fit's with its kernels, and all of it where they are unlike.
             The two answer independently, so that neither builds upon the other's mistakes.
+        memory: what is to be added at places that the pairs show, or None.
         coarser: how often the context network's picture is halved once more: it then sees twice as far, and what it
             adds is as much softer.
         shift: [3], from the scan's mean density to the reference's: where the context network starts.
@@ -73,6 +76,7 @@ class ColorModel:
     kernel_share: float = 1.0
     context: dict[str, Array] = field(default_factory=dict)
     context_share: float = 1.0
+    memory: Memory | None = None
     coarser: int = 0
     shift: Array = field(default_factory=lambda: np.zeros(3, np.float32))
     mean: Array = field(default_factory=lambda: np.zeros(3, np.float32))
@@ -81,6 +85,11 @@ class ColorModel:
 
     def with_(self, **changes: Any) -> ColorModel:
         return replace(self, **changes)
+
+    @property
+    def multiple(self) -> int:
+        """Of which the sides of padded frames are."""
+        return max(MULTIPLE << self.coarser, 0 if self.memory is None else 2 * color_memory.MULTIPLE)
 
     @property
     def weight_of_context(self) -> float:
@@ -102,11 +111,15 @@ def colour(ops: Any, full: Any, half: Any, model: ColorModel, enlarge: Callable[
         half: [N, 3, h, w] the low-passed density at half resolution, from which kernels and context are computed.
         enlarge: brings what is computed from ``half`` to the size of ``full``.
     """
-    first, near = fit_and_kernels(ops, full, half, model, enlarge)
-    if model.weight_of_context == 0:
-        return first, near
-    mixed = mix(ops, to_values(ops, first), second_opinion(ops, full, half, model, enlarge), near, model.context_share)
-    return ops.affine(ops.log(ops.at_least(mixed, LEAST)), -1 / math.log(10), 0.0), near
+    restored, near = fit_and_kernels(ops, full, half, model, enlarge)
+    if model.weight_of_context > 0:
+        second = second_opinion(ops, full, half, model, enlarge)
+        mixed = mix(ops, to_values(ops, restored), second, near, model.context_share)
+        restored = ops.affine(ops.log(ops.at_least(mixed, LEAST)), -1 / math.log(10), 0.0)
+    if model.memory is not None and model.kernel_share > 0:
+        missing = color_memory.recalled(ops, half, model.memory)
+        restored = ops.add(restored, enlarge(ops.affine(missing, model.kernel_share, 0.0)))
+    return restored, near
 
 
 def fit_and_kernels(
@@ -120,11 +133,10 @@ def fit_and_kernels(
     fitted = quadratic.apply(ops, full, model.coefficients)
     if model.kernels is None:
         return fitted, None
-    similarity = kernels.similarity(ops, features(ops, half), model.kernels)
+    mended, near = kernels.told(ops, features(ops, half), model.kernels)
     if model.kernel_share > 0:
-        mended = kernels.mend(ops, similarity, model.kernels)
         fitted = ops.add(fitted, enlarge(ops.affine(mended, model.kernel_share, 0.0)))
-    return fitted, enlarge(ops.most_of_channels(similarity))
+    return fitted, enlarge(near)
 
 
 def second_opinion(ops: Any, full: Any, half: Any, model: ColorModel, enlarge: Callable[[Any], Any]) -> Any:
@@ -158,7 +170,7 @@ def forward_with_coverage(ops: Any, frames: Any, model: ColorModel) -> tuple[Any
 
     Coverage is 1 where a colour in its surround is as the pairs have it, 0 where it is unlike all of them.
     """
-    padded = ops.pad_to_multiple(frames, MULTIPLE << model.coarser)
+    padded = ops.pad_to_multiple(frames, model.multiple)
     density = to_density(ops, padded, model.encoding)
     if model.bound is not None:
         density = ops.at_most(ops.at_least(density, -chroma_bound.FARTHEST), chroma_bound.FARTHEST)

@@ -28,8 +28,10 @@ Array = NDArray[np.float32]
 Matrix = NDArray[np.float64]
 
 MULTIPLE = 16
-NARROW, WIDE = 0.3, 0.8
+NARROW, WIDE = 0.35, 0.8
 """Widths of kernels, in standard deviations of luma and in units of the texture features."""
+AROUND = 16
+"""See :class:`wetgate.training.memory.Memory`."""
 CENTRES = 512
 """Of wide kernels."""
 KNOTS = 12
@@ -103,7 +105,7 @@ def wide(seen: Sequence[Array], missing: Sequence[Array], weights: Sequence[Arra
 
 def remembered(seen: Sequence[Array], missing: Sequence[Array], weights: Sequence[Array], seed: int) -> Memory:
     """Of places that look like the pairs'; arguments as for :func:`wide`."""
-    return memory.fit(seen, missing, weights, _scale(seen, NARROW), ridge=_RIDGE, seed=seed)
+    return memory.fit(seen, missing, weights, _scale(seen, NARROW), ridge=_RIDGE, around=AROUND, seed=seed)
 
 
 def _scale(seen: Sequence[Array], width: float) -> Matrix:

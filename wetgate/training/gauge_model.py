@@ -105,8 +105,8 @@ def with_contrast(ops: Any, scan: Any, model: GaugeModel) -> tuple[Any, Any]:
     if isinstance(model.contrast, Memory):
         added, known = recall(ops, seen, model.contrast)
         return ops.add(scan, gauge_contrast.enlarge(ops, added)), gauge_contrast.enlarge(ops, known)
-    added = gauge_contrast.enlarge(ops, told(ops, seen, model.contrast.kernels))
-    return ops.add(ops.add(scan, added), model.contrast.curve.apply(ops, scan)), None
+    added, _ = told(ops, seen, model.contrast.kernels)
+    return ops.add(ops.add(scan, gauge_contrast.enlarge(ops, added)), model.contrast.curve.apply(ops, scan)), None
 
 
 def detail(ops: Any, lumas: list[Any], model: GaugeModel) -> Any:

@@ -9,7 +9,7 @@ itself where a colour is unlike everything in the pairs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,10 @@ Matrix = NDArray[np.float64]
 CENTRES = 256
 COVERED = 0.3
 """Widths of a kernel from a centre within which a point is covered."""
-AT_ONCE = 512
-"""Kernels that are computed together: of 4K frames at an eighth of the size, 400 MB."""
+AT_ONCE = 64
+"""Kernels that are computed together: what they take of memory decides how large a tile can be."""
+_ROUNDING = 1e-6
+"""For each sample: ten times what sums of single precision are off by."""
 _SAMPLES = 16_000
 _CANDIDATES = 4_000
 
@@ -97,8 +99,8 @@ def solved(x: Matrix, y: Matrix, w: Matrix, centres: Matrix, mean: Matrix, scale
     nearness = similarity_of(x, centres)
     design = root * nearness
     gram = (design.T @ design).astype(np.float64)
-    penalty = ridge * len(x) / 100 * (similarity_of(centres, centres).astype(np.float64) + 1e-4 * np.eye(len(centres)))
-    solution = np.linalg.solve(gram + penalty, (design.T @ (root * y.astype(np.float32))).astype(np.float64))
+    penalty = ridge / 100 * similarity_of(centres, centres).astype(np.float64) + _ROUNDING * np.eye(len(centres))
+    solution = np.linalg.solve(gram + len(x) * penalty, (design.T @ (root * y.astype(np.float32))).astype(np.float64))
     own = float(np.quantile(nearness.max(axis=1), 0.05))
     single = np.float32
     return Kernels(centres.astype(single), solution.astype(single), mean.astype(single), scale.astype(single), own)
@@ -128,9 +130,22 @@ def spread_out(points: Matrix, count: int) -> Matrix:
     return points[chosen]
 
 
-def similarity(ops: Any, features: Any, kernels: Kernels) -> Any:
-    """How like each centre every pixel is, 0-1: [N, M, H, W] for features [N, F, H, W]."""
-    return ops.exp(_exponent(ops, _scaled(ops, features, kernels), kernels.centres))
+def told(ops: Any, features: Any, kernels: Kernels) -> tuple[Any, Any]:
+    """What the kernels carry [N, K, H, W], and how like the likest centre every pixel is, 0-1 [N, 1, H, W].
+
+    Args:
+        ops: where to compute (:mod:`wetgate.training.operations`).
+        features: [N, F, H, W].
+        kernels: of :func:`fit` or :func:`solved`.
+    """
+    x, length = _scaled(ops, features, kernels)
+    carried = near = None
+    for start in range(0, len(kernels.centres), AT_ONCE):
+        some = slice(start, start + AT_ONCE)
+        like = ops.exp(ops.at_most(ops.add(_towards(ops, x, kernels.centres[some]), length), 0.0))
+        more, likest = ops.weigh(np.ascontiguousarray(kernels.weights[some].T), like), ops.most_of_channels(like)
+        carried, near = (more, likest) if near is None else (ops.add(carried, more), ops.larger(near, likest))
+    return ops.as_picture(carried, features), ops.as_picture(near, features)
 
 
 def nearness(ops: Any, features: Any, places: Array, kernels: Kernels) -> Any:
@@ -138,41 +153,26 @@ def nearness(ops: Any, features: Any, places: Array, kernels: Kernels) -> Any:
 
     Places are given, and likeness counts, as the kernels' centres do.
     """
-    x = _scaled(ops, features, kernels)
+    x, length = _scaled(ops, features, kernels)
     nearest = None
     for start in range(0, len(places), AT_ONCE):
-        own = ops.most_of_channels(_exponent(ops, x, places[start : start + AT_ONCE]))
+        own = ops.most_of_channels(_towards(ops, x, places[start : start + AT_ONCE]))
         nearest = own if nearest is None else ops.larger(nearest, own)
-    return ops.exp(nearest)
+    return ops.as_picture(ops.exp(ops.at_most(ops.add(nearest, length), 0.0)), features)
 
 
-def told(ops: Any, features: Any, kernels: Kernels) -> Any:
-    """What the kernels carry [N, K, H, W], for features [N, F, H, W]."""
-    total = None
-    for start in range(0, len(kernels.centres), AT_ONCE):
-        some = slice(start, start + AT_ONCE)
-        part = replace(kernels, centres=kernels.centres[some], weights=kernels.weights[some])
-        more = mend(ops, similarity(ops, features, part), part)
-        total = more if total is None else ops.add(total, more)
-    return total
-
-
-def mend(ops: Any, similarity: Any, kernels: Kernels) -> Any:
-    """What the kernels carry [N, K, H, W], by the similarity to the centres."""
-    return ops.convolve(similarity, np.ascontiguousarray(kernels.weights.T[:, :, None, None]))
-
-
-def _scaled(ops: Any, features: Any, kernels: Kernels) -> Any:
-    scale, mean = (array[:, None, None] for array in (kernels.scale, kernels.mean))
-    return ops.affine(features, scale, -mean * scale)
-
-
-def _exponent(ops: Any, x: Any, centres: Array) -> Any:
-    """The logarithm of how like each centre every pixel is."""
-    half_squares = -0.5 * (centres.astype(np.float64) ** 2).sum(1)
+def _scaled(ops: Any, features: Any, kernels: Kernels) -> tuple[Any, Any]:
+    """Features in widths of a kernel and a row of ones, flat; and minus half their squares' sum."""
+    scale, mean = kernels.scale[:, None], kernels.mean[:, None]
+    x = ops.affine(ops.flat(features), scale, -mean * scale)
     length = ops.affine(ops.sum_channels(ops.multiply(x, x)), -0.5, 0.0)
-    exponent = ops.add(ops.convolve(x, centres[:, :, None, None], half_squares.astype(np.float32)), length)
-    return ops.at_most(exponent, 0.0)
+    return ops.concat([x, ops.affine(length, 0.0, 1.0)]), length
+
+
+def _towards(ops: Any, x: Any, centres: Array) -> Any:
+    """What, with the pixel's own length, is the logarithm of how like each centre it is."""
+    lengths = -0.5 * (centres.astype(np.float64) ** 2).sum(1, keepdims=True)
+    return ops.weigh(np.concatenate([centres, lengths.astype(np.float32)], 1), x)
 
 
 def similarity_of(a: Matrix, b: Matrix) -> Array:

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetgate.training import kernels
-from wetgate.training.blur import blur
 from wetgate.training.kernels import Kernels
 
 Array = NDArray[np.float32]
@@ -24,20 +23,27 @@ Matrix = NDArray[np.float64]
 HALVINGS = 3
 CENTRES, PLACES = 2048, 8192
 """Of the pairs' places, those that carry what is missing, and those that are kept to know them again."""
-UNLIKE, LIKE = 0.8, 0.9
+UNLIKE, LIKE = 0.85, 0.95
 """Likeness to a place of the pairs from which a place counts as known at all, and as known well."""
-AROUND, FEW, ENOUGH = 16, 0.3, 0.6
-"""Half the side of the square around a place, and what share of it must be known for the place to count at all, and to
-count whole: another shot, too, has places here and there that look like the pairs'."""
+FEW, ENOUGH = 0.3, 0.6
+"""Share of a place's surroundings that must be known for the place to count at all, and to count whole: another shot,
+too, has places here and there that look like the pairs'."""
 _SAMPLES = 12_000
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Kernels, and places [P, F] of the pairs, scaled as the kernels' centres."""
+    """What :func:`fit` solves.
+
+    Attributes:
+        kernels: which carry what is missing.
+        places: [P, F] of the pairs, scaled as the kernels' centres.
+        around: half the side of the square that surrounds a place, at an eighth of the size.
+    """
 
     kernels: Kernels
     places: Array
+    around: int
 
 
 def recall(ops: Any, seen: Any, memory: Memory) -> tuple[Any, Any]:
@@ -48,19 +54,26 @@ def recall(ops: Any, seen: Any, memory: Memory) -> tuple[Any, Any]:
         seen: what each place looks like [N, F, h, w], at an eighth of the size.
         memory: of :func:`fit`.
     """
-    missing = kernels.told(ops, seen, memory.kernels)
-    well = known(ops, kernels.nearness(ops, seen, memory.places, memory.kernels))
+    missing, _ = kernels.told(ops, seen, memory.kernels)
+    well = known(ops, kernels.nearness(ops, seen, memory.places, memory.kernels), memory.around)
     return ops.multiply(missing, well), well
 
 
-def known(ops: Any, near: Any) -> Any:
+def known(ops: Any, near: Any, around: int) -> Any:
     """How well places are known [N, 1, h, w], 0-1, by their likeness to the likest of the pairs'."""
-    single = blur(ops, _rising(ops, near, UNLIKE, LIKE), 2.0, 1)
-    return ops.multiply(single, _rising(ops, ops.mean_around(single, AROUND, AROUND), FEW, ENOUGH))
+    single = ops.mean_around(_rising(ops, near, UNLIKE, LIKE), 1, 1)
+    return ops.multiply(single, _rising(ops, ops.mean_around(single, around, around), FEW, ENOUGH))
 
 
 def fit(
-    seen: Sequence[Array], missing: Sequence[Array], weights: Sequence[Array], scale: Matrix, *, ridge: float, seed: int
+    seen: Sequence[Array],
+    missing: Sequence[Array],
+    weights: Sequence[Array],
+    scale: Matrix,
+    *,
+    ridge: float,
+    around: int,
+    seed: int,
 ) -> Memory:
     """Solve for the kernels.
 
@@ -70,13 +83,14 @@ def fit(
         weights: [n] importance of each place.
         scale: [F] of what is seen, to widths of a kernel.
         ridge: how much noise is expected: larger is smoother.
+        around: see :class:`Memory`.
         seed: of the choice of samples.
     """
     x, y, w = kernels.drawn(seen, missing, weights, _SAMPLES, seed)
     mean = x.mean(0)
     x = (x - mean) * scale
     places = kernels.spread_out(x, PLACES)
-    return Memory(kernels.solved(x, y, w, places[:CENTRES], mean, scale, ridge), places.astype(np.float32))
+    return Memory(kernels.solved(x, y, w, places[:CENTRES], mean, scale, ridge), places.astype(np.float32), around)
 
 
 def _rising(ops: Any, x: Any, low: float, high: float) -> Any:

@@ -226,6 +226,23 @@ class Onnx:
             inputs.append(self.constant(bias, self._type))
         return self.node("Conv", *inputs, kernel_shape=[rows, columns], pads=pads, group=groups)
 
+    def flat(self, x: str) -> str:
+        """[N, C, H * W]: for :meth:`weigh`, and what is done to each number or over channels."""
+        return self.node("Reshape", x, self.constant([0, 0, -1], np.int64))
+
+    def weigh(self, matrix: Array, flat: str) -> str:
+        """[N, K, H * W]: sums over the channels of a flat picture, weighed by ``matrix`` [K, C].
+
+        A convolution of one pixel says the same, but onnxruntime lays it out for its neighbours' sake, and then many of
+        them take many times the memory.
+        """
+        return self.node("MatMul", self.constant(matrix), flat)
+
+    def as_picture(self, flat: str, original: str) -> str:
+        """[N, K, H, W] of a flat picture, H and W those of ``original``."""
+        size = self.node("Shape", original, start=2, end=4)
+        return self.node("Reshape", flat, self.node("Concat", self.constant([0, -1], np.int64), size, axis=0))
+
     def pad_edges(self, x: str, rows: int, columns: int) -> str:
         """Repeat the border ``rows`` times above and below, ``columns`` times left and right."""
         pads = self.constant([0, 0, rows, columns, 0, 0, rows, columns], np.int64)
@@ -277,7 +294,10 @@ class Reach:
 
     affine = log = exp = tanh = leaky = at_least = at_most = sum_channels = most_of_channels = _one
     enter_network = leave_network = channels = pad_edges = crop_like = _one
-    absolute = floor = softmax = of_least = _one
+    absolute = floor = softmax = of_least = flat = as_picture = _one
+
+    def weigh(self, matrix: Array, flat: _Seen) -> _Seen:
+        return flat
 
     def optional_input(self, name: str, default: float, like: _Seen) -> _Seen:
         return _Seen(0, 0, 1)

@@ -125,6 +125,15 @@ class Torch:
     def most_of_channels(self, x: Tensor) -> Tensor:
         return x.amax(1, keepdim=True)
 
+    def flat(self, x: Tensor) -> Tensor:
+        return x.flatten(2)
+
+    def weigh(self, matrix: Any, flat: Tensor) -> Tensor:
+        return self._tensor(matrix, flat) @ flat
+
+    def as_picture(self, flat: Tensor, original: Tensor) -> Tensor:
+        return flat.reshape(*flat.shape[:2], *original.shape[2:])
+
     def convolve(self, x: Tensor, weight: Any, bias: Any = None, *, groups: int = 1, pad: bool = True) -> Tensor:
         weight = self._tensor(weight, x)
         padding = (weight.shape[2] // 2, weight.shape[3] // 2) if pad else 0
