@@ -19,7 +19,7 @@ from wetgate.records.shot_record import INFERRED
 
 torch.set_num_threads(1)
 
-STEPS = 4
+STEPS = 24
 
 
 def frame(number, height=96, width=120):
