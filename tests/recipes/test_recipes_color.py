@@ -63,6 +63,7 @@ def test_models_come_one_after_the_other_the_fit_first(trained):
         "closed-form fit",
         "kernels",
         "context",
+        "memory",
     ]
     assert [status["state"] for status in seen[:1] + seen[-1:]] == ["preparing", "finished"]
     assert run.state == run.status()["state"] == "finished"

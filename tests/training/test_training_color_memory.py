@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -37,7 +39,7 @@ def solved():
     """A model of two pairs, without a memory and with one."""
     samples = pairs((1, 2), "display")
     model = closed_form.with_kernels(closed_form.first_model(samples, "display", "grain"), samples, 0)
-    return model, closed_form.with_memory(model, samples, 0)
+    return model, closed_form.with_memory(model, samples, 0, lambda: None)
 
 
 def error(picture, truth):
@@ -65,17 +67,57 @@ def test_a_frame_beside_a_pair_gains_too(solved):
     assert error(torch_answer(scan, remembering), truth) < 0.7 * error(torch_answer(scan, plain), truth)
 
 
+def test_a_memory_goes_over_several_frames_while_the_light_changes(solved):
+    plain, remembering = solved
+    scan, _ = painted(1)
+    frames = [scan * np.float32(1 + 0.0025 * step) for step in range(24)]
+    added = [np.abs(torch_answer(one, remembering) - torch_answer(one, plain)).mean() for one in frames]
+    assert added[0] > 0.02 > 1e-3 > added[-1]
+    assert np.abs(np.diff(added)).max() < 0.3 * added[0]
+
+
 def test_a_picture_unlike_the_pairs_is_not_changed(solved):
     plain, remembering = solved
     scan = faded(smooth_picture(7, HEIGHT, WIDTH))[..., ::-1] * np.float32(0.5)
     np.testing.assert_allclose(torch_answer(scan, remembering), torch_answer(scan, plain), atol=1e-4)
 
 
-def test_pairs_that_contradict_one_another_are_remembered_as_far_as_kernels_are_trusted(solved):
-    plain, remembering = solved
+def test_nothing_is_added_where_kernels_are_not_trusted(solved):
+    plain, remembering = (model.with_(kernel_share=0.0) for model in solved)
     scan, _ = painted(1)
-    none = remembering.with_(kernel_share=0.0)
-    np.testing.assert_array_equal(torch_answer(scan, none), torch_answer(scan, plain.with_(kernel_share=0.0)))
+    assert remembering.multiple == plain.multiple
+    np.testing.assert_array_equal(torch_answer(scan, remembering), torch_answer(scan, plain))
+
+
+@pytest.mark.parametrize("garbage", [0.0, 1.0])
+def test_what_lies_under_a_mask_is_not_remembered(garbage):
+    """Neither there nor around it."""
+    scan, truth = painted(1)
+    weight, hidden = np.ones((HEIGHT, WIDTH), np.float32), truth.copy()
+    inside = np.s_[83:148, 101:203]
+    hidden[inside], weight[79:152, 97:207] = garbage, 0.0
+    masked = [make_sample(scan, hidden, "display", number=1, frame=1, weight=weight)]
+    plain = closed_form.with_kernels(closed_form.first_model(masked, "display", "grain"), masked, 0)
+    remembering = closed_form.with_memory(plain, masked, 0, lambda: None)
+    around = np.s_[67:164, 85:219]
+    before, after = (np.abs(torch_answer(scan, model) - truth) for model in (plain, remembering))
+    for part in (inside, around):
+        assert after[part].mean() < 1.05 * before[part].mean()
+    assert after.mean() < 0.8 * before.mean()
+
+
+def test_pairs_without_a_trusted_place_are_not_remembered(solved):
+    samples = [replace(one, weight=0.5 * one.weight) for one in pairs((1, 2), "display")]
+    assert closed_form.with_memory(solved[0], samples, 0, lambda: None).memory is None
+
+
+def test_of_large_pairs_a_part_is_looked_at(solved, monkeypatch):
+    monkeypatch.setattr(closed_form, "MEMORY_PIXELS", HEIGHT * WIDTH // 8)
+    samples = pairs((1, 2), "display")
+    stops = []
+    places = closed_form.with_memory(solved[0], samples, 0, lambda: stops.append(1)).memory.places
+    assert len(stops) == len(samples)
+    assert 0.3 * HEIGHT * WIDTH / 64 < len(places) < 1.3 * HEIGHT * WIDTH / 64 <= 1.3 * len(solved[1].memory.places)
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)

@@ -119,10 +119,10 @@ def test_a_share_that_makes_a_pair_worse_is_refused_and_the_scan_kept():
 def test_of_shots_that_do_not_foretell_one_another_few_say_little_about_another():
     luma = picture(1)
     good = sample(copied(luma, 2, contrast=1.0), luma)
-    gated = first_model([good], "display", 0).with_(sharpening=(-0.3, 0.3, 0.4))
-    assert isinstance(gated.contrast, Memory)
-    shares = [judge("none", [look_at(good, gated)] * pairs).share for pairs in (1, 3, 12)]
-    assert shares == pytest.approx([1 / 7, 3 / 9, 12 / 18])
+    model = first_model([good], "display", 0).with_(sharpening=(-0.3, 0.3, 0.4))
+    shares = [judge("none", [look_at(good, model)] * pairs, remembered=True).share for pairs in (0, 1, 3, 12)]
+    assert shares == pytest.approx([1 / 7, 1 / 7, 3 / 9, 12 / 18])
+    assert judge("none", []).share == 1.0
 
 
 def _shift(by):

@@ -45,8 +45,8 @@ MEASURING_SHARE = 0.4
 MOST_PARTS = 3
 SHOWN_PAIRS = 6
 REPORT_S, REPORT_S_PER_PAIR = 1.5, 0.8
-MEMORY_S = 2.5
-"""For solving for what is remembered."""
+MEMORY_S, MEMORY_S_PER_MEGAPIXEL = 2.0, 3.0
+"""For solving for what is remembered, and for looking at each megapixel of the pairs."""
 USUAL_SHARE, USUAL_PAIRS = 0.9, 6
 """The share of a trained context network before any evidence, and how many pairs' evidence weighs as much."""
 HALF_TRAINED = 100
@@ -214,7 +214,10 @@ class Training:
         self._publish(model, "kernels")
         judged = [(part, one.with_(kernel_share=share)) for part, one in judged]
 
-        reserve = REPORT_S + REPORT_S_PER_PAIR * min(count, SHOWN_PAIRS) + MEMORY_S
+        reserve = REPORT_S + REPORT_S_PER_PAIR * min(count, SHOWN_PAIRS)
+        if not self.inferred:
+            pixels = 4 * min(sum(sample.weight.size for sample in self.samples), closed_form.MEMORY_PIXELS)
+            reserve += MEMORY_S + MEMORY_S_PER_MEGAPIXEL * pixels / 1e6
         self.work.budget.reserve = reserve
         self.resumed = self.work.load_progress(self.progress)
         if not self.progress.planned:
@@ -247,10 +250,12 @@ class Training:
         ]
         self.steps = state.step
         final = self._with_context(model, weights_of(state), state.step)
-        if not self.inferred:
-            self.work.tell(message="remembering what the pairs show")
-            final = closed_form.with_memory(final, self.samples, self.options.seed)
         self._publish(final, "context")
+        if self.inferred:
+            return final
+        self.work.tell(message="remembering what the pairs show")
+        final = closed_form.with_memory(final, self.samples, self.options.seed, self.work.obey)
+        self._publish(final, "memory")
         return final
 
     def _without(self, part: Sequence[int]) -> tuple[Sequence[int], ColorModel]:
@@ -372,10 +377,9 @@ class Training:
     def _finish(self, model: ColorModel) -> dict[str, Any]:
         from wetgate.recipes.looking import held_out_report
 
+        stage = "memory" if model.memory else "context"
         self.work.tell(message="writing the report", eta_s=None)
-        self.work.publish_half(
-            lambda ops, frames: forward_with_coverage(ops, frames, model), self._card(model, "context")
-        )
+        self.work.publish_half(lambda ops, frames: forward_with_coverage(ops, frames, model), self._card(model, stage))
         chosen = {
             "kernel_share": round(model.kernel_share, 3),
             "context_share": round(model.context_share, 3),
@@ -389,7 +393,7 @@ class Training:
         measures = held_out_report(
             self.restoration, self.run, model, self.samples, judged, chosen, self.work.elapsed(), self.inferred
         )
-        write_json(self.run.record, self._record("context", measures))
+        write_json(self.run.record, self._record(stage, measures))
         return {"pairs": len(self.samples), "report": str(self.run.report), "held_out": measures, **chosen}
 
     def _card(self, model: ColorModel, stage: str) -> ModelCard:

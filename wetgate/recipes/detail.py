@@ -36,7 +36,7 @@ from wetgate.training.gauge_samples import Sample, make_sample
 from wetgate.training.memory import Memory
 
 if TYPE_CHECKING:
-    from wetgate.training.gauge_judging import Verdict
+    from wetgate.training.gauge_judging import Seen, Verdict
     from wetgate.training.gauge_task import GaugeTask
     from wetgate.training.loop import State
 
@@ -202,7 +202,7 @@ class _Training:
     def _first(self, stage: str) -> None:
         """Publish what is solved in closed form, as far as pairs say that were held out of it by turns."""
         from wetgate.training.gauge_fit import first_model
-        from wetgate.training.gauge_judging import judge, look_at
+        from wetgate.training.gauge_judging import look_at
 
         self.parts = self._parts()
         seed = self.options.seed
@@ -216,10 +216,10 @@ class _Training:
             for part, model in zip(self.parts, self.solved, strict=True)
             for index in part
         ]
-        self._publish(self._relied_upon(self.first, judge(self.options.grain, seen)), stage)
+        self._publish(self._relied_upon(self.first, self._judged(seen)), stage)
 
     def _train(self) -> tuple[GaugeModel, Verdict, list[tuple[Sample, GaugeModel]]]:
-        from wetgate.training.gauge_judging import judge, look_at
+        from wetgate.training.gauge_judging import look_at
 
         self.device = self.work.device()
         if self.run.settings.get("exposures"):
@@ -239,7 +239,7 @@ class _Training:
             model = model.with_(network=self.progress.networks[str(number)])
             judged += [(self.samples[index], model) for index in part]
         unseen = [look_at(sample, model) for sample, model in judged]
-        self.verdict = judge(self.options.grain, unseen)
+        self.verdict = self._judged(unseen)
         if len(self.progress.planned) == jobs:
             self.progress.planned.append(self.work.budget.of_final())
         if jobs >= self.progress.job:
@@ -248,10 +248,15 @@ class _Training:
         if self.held_out:
             judged = [(sample, model) for sample in self.held_out]
             unseen += [look_at(sample, model) for sample in self.held_out]
-            self.verdict = judge(self.options.grain, unseen)
+            self.verdict = self._judged(unseen)
         final = self._relied_upon(model, self.verdict)
         self._publish(final, "detail")
         return final, self.verdict, judged
+
+    def _judged(self, unseen: Sequence[Seen]) -> Verdict:
+        from wetgate.training.gauge_judging import judge
+
+        return judge(self.options.grain, unseen, remembered=isinstance(self.first.contrast, Memory))
 
     def _relied_upon(self, model: GaugeModel, verdict: Verdict, most: int = SHOWN_PAIRS) -> GaugeModel:
         """The model as far as evidence goes, with the grain that was asked for; or the scan itself.

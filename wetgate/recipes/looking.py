@@ -162,6 +162,7 @@ def held_out_report(
     """
     unseen = [(sample, one) for samples, one in judged for sample in samples]
     shown = unseen[:SHOWN] or [(sample, model) for sample in seen[:SHOWN]]
+    remembers = any(one.memory is not None for _, one in shown)
     methods = {
         "scan": lambda pixels, one: pixels,
         "closed-form fit": lambda pixels, one: restore(pixels, one.with_(kernels=None, context={}, memory=None)),
@@ -183,7 +184,7 @@ def held_out_report(
         facts={"protects": model.protect},
         chosen=chosen,
         seconds=seconds,
-        note="On a window of up to 512 pixels of each." + (_OF_MADE if inferred else _OF_MEMORY),
+        note="On a window of up to 512 pixels of each." + (_OF_MADE if inferred else "" if remembers else _OF_MEMORY),
         headline=_inferred_headline if inferred else None,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -15,12 +15,16 @@ from wetgate.training.chroma_bound import ChromaBound
 from wetgate.training.color_model import ColorModel, colour, features
 from wetgate.training.density import from_density, to_density
 from wetgate.training.operations import Numpy
-from wetgate.training.samples import Sample, low_density
+from wetgate.training.samples import STEP, Sample, low_density
 
 Array = NDArray[np.float32]
 
 _FIT_PIXELS = 60_000
 """Pixels of a pair that the thirty numbers are solved from; more changes nothing."""
+MEMORY_PIXELS = 600_000
+"""At half resolution, of all pairs, that are restored to see what is to be remembered."""
+SURE = 0.99
+"""Trust from which a place is remembered: what lies under a mask is no picture."""
 KERNEL_WIDTH, KERNEL_SURROUND, KERNEL_RIDGE = 0.5, 0.5, 0.1
 
 
@@ -62,22 +66,45 @@ def with_kernels(model: ColorModel, samples: Sequence[Sample], seed: int) -> Col
     return model.with_(kernels=solved, kernel_share=1.0)
 
 
-def with_memory(model: ColorModel, samples: Sequence[Sample], seed: int) -> ColorModel:
-    """The model with a memory of what it leaves wrong at the samples' places."""
+def with_memory(model: ColorModel, samples: Sequence[Sample], seed: int, obey: Callable[[], None]) -> ColorModel:
+    """The model with a memory of what it leaves wrong at the samples' places; of large pictures a part is looked at.
+
+    Args:
+        model: all else.
+        samples: of the pairs.
+        seed: of the choice of places.
+        obey: called between pairs; may raise to stop.
+    """
     from wetgate.training.torch_operations import Torch, tensor
 
     ops = Torch()
-    seen, missing, weights = [], [], []
+    generator = np.random.default_rng(seed)
+    seen, missing = [], []
     for sample in samples:
-        half, target, weight = (
-            ops.pad_to_multiple(tensor(plane), color_memory.MULTIPLE)
-            for plane in (sample.scan, sample.target, sample.weight[..., None])
-        )
+        obey()
+        part = _some(sample.weight.shape, MEMORY_PIXELS // len(samples), generator)
+        planes = (sample.scan[part], sample.target[part], sample.weight[part][..., None])
+        half, target, weight = (ops.pad_to_multiple(tensor(plane), color_memory.MULTIPLE) for plane in planes)
         restored, _ = colour(ops, half, half, model.with_(memory=None), lambda x: x)
-        seen.append(_rows(color_memory.features(ops, half)))
-        missing.append(_rows(color_memory.to_eighth(ops, target - restored)))
-        weights.append(_rows(color_memory.to_eighth(ops, weight))[:, 0])
-    return model.with_(memory=color_memory.fit(seen, missing, weights, seed))
+        trusted = _rows(color_memory.to_eighth(ops, weight))[:, 0] > SURE
+        seen.append(_rows(color_memory.features(ops, half))[trusted])
+        missing.append(_rows(color_memory.to_eighth(ops, target - restored))[trusted])
+    if not sum(map(len, seen)):
+        return model
+    shown = [index for index, places in enumerate(seen) if len(places)]
+    memory = color_memory.fit([seen[index] for index in shown], [missing[index] for index in shown], seed)
+    return model.with_(memory=memory)
+
+
+def _some(sides: tuple[int, ...], most: int, generator: np.random.Generator) -> tuple[slice, slice]:
+    """A part of a picture, anywhere, of about ``most`` pixels; the whole picture where it has no more."""
+    share = min((most / (sides[0] * sides[1])) ** 0.5, 1.0)
+    spans = []
+    for side in sides:
+        length = -int(-side * share // STEP) * STEP
+        start = int(generator.integers((side - length) // STEP + 1)) * STEP
+        spans.append(slice(start, start + length))
+    return spans[0], spans[1]
 
 
 def fitted(values: Array, encoding: str, coefficients: Array) -> Array:

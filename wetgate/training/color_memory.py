@@ -26,7 +26,7 @@ SURROUND, ROUGH_AROUND = (1, 3), (2, 2)
 its own, at an eighth."""
 AROUND = 8
 """See :class:`wetgate.training.memory.Memory`."""
-WIDTH, ROUGHNESS_WIDTH = 0.35, 0.5
+WIDTH, ROUGHNESS_WIDTH = 0.3, 0.45
 """Of kernels: in standard deviations of density, and in natural logarithms of roughness."""
 _RIDGE = 0.003
 _LEAST_ROUGHNESS = 2e-3
@@ -63,15 +63,14 @@ def to_eighth(ops: Any, half: Any) -> Any:
     return half
 
 
-def fit(seen: Sequence[Array], missing: Sequence[Array], weights: Sequence[Array], seed: int) -> Memory:
+def fit(seen: Sequence[Array], missing: Sequence[Array], seed: int) -> Memory:
     """Solve for what is missing.
 
     Args:
         seen: [n, 11] of :func:`features`, one array a pair.
         missing: [n, 3] density that is to be added there.
-        weights: [n] importance of each place.
         seed: of the choice of samples.
     """
     spread = float(np.concatenate([one[:, :3] for one in seen]).std()) + 1e-3
     scale = np.array([1 / (spread * WIDTH)] * 9 + [1 / ROUGHNESS_WIDTH] * 2)
-    return memory.fit(seen, missing, weights, scale, ridge=_RIDGE, around=AROUND, seed=seed)
+    return memory.fit(seen, missing, scale, ridge=_RIDGE, around=AROUND, seed=seed)

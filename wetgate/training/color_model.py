@@ -89,7 +89,12 @@ class ColorModel:
     @property
     def multiple(self) -> int:
         """Of which the sides of padded frames are."""
-        return max(MULTIPLE << self.coarser, 0 if self.memory is None else 2 * color_memory.MULTIPLE)
+        return max(MULTIPLE << self.coarser, 2 * color_memory.MULTIPLE if self.remembers else 0)
+
+    @property
+    def remembers(self) -> bool:
+        """Whether a memory has a say."""
+        return self.memory is not None and self.kernel_share > 0
 
     @property
     def weight_of_context(self) -> float:
@@ -116,7 +121,7 @@ def colour(ops: Any, full: Any, half: Any, model: ColorModel, enlarge: Callable[
         second = second_opinion(ops, full, half, model, enlarge)
         mixed = mix(ops, to_values(ops, restored), second, near, model.context_share)
         restored = ops.affine(ops.log(ops.at_least(mixed, LEAST)), -1 / math.log(10), 0.0)
-    if model.memory is not None and model.kernel_share > 0:
+    if model.memory is not None and model.remembers:
         missing = color_memory.recalled(ops, half, model.memory)
         restored = ops.add(restored, enlarge(ops.affine(missing, model.kernel_share, 0.0)))
     return restored, near

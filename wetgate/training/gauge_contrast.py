@@ -28,10 +28,12 @@ Array = NDArray[np.float32]
 Matrix = NDArray[np.float64]
 
 MULTIPLE = 16
-NARROW, WIDE = 0.35, 0.8
+NARROW, WIDE = 0.3, 0.8
 """Widths of kernels, in standard deviations of luma and in units of the texture features."""
 AROUND = 16
 """See :class:`wetgate.training.memory.Memory`."""
+SURE = 0.45
+"""Trust from which a place is remembered. At the edges, which say nothing themselves, it is a half."""
 CENTRES = 512
 """Of wide kernels."""
 KNOTS = 12
@@ -104,8 +106,10 @@ def wide(seen: Sequence[Array], missing: Sequence[Array], weights: Sequence[Arra
 
 
 def remembered(seen: Sequence[Array], missing: Sequence[Array], weights: Sequence[Array], seed: int) -> Memory:
-    """Of places that look like the pairs'; arguments as for :func:`wide`."""
-    return memory.fit(seen, missing, weights, _scale(seen, NARROW), ridge=_RIDGE, around=AROUND, seed=seed)
+    """Of places that look like the pairs', of which those count that are trusted; arguments as for :func:`wide`."""
+    sure = [weight >= SURE if (weight >= SURE).any() else weight >= 0 for weight in weights]
+    seen, missing = ([one[own] for one, own in zip(every, sure, strict=True)] for every in (seen, missing))
+    return memory.fit(seen, missing, _scale(seen, NARROW), ridge=_RIDGE, around=AROUND, seed=seed)
 
 
 def _scale(seen: Sequence[Array], width: float) -> Matrix:

@@ -84,8 +84,10 @@ def _places(sample: Sample, curve: Curve | None) -> tuple[Any, Array, Array, Arr
         scan = _picture(sample.scan[len(sample.scan) // 2])
         picture = gauge_contrast.features(ops, scan)
         start = scan if curve is None else scan + curve.apply(ops, scan)
-        missing = gauge_contrast.low(ops, _picture(sample.target) - start)
-        weight = gauge_contrast.reduce(ops, _picture(sample.weight))
+        trust = _picture(sample.weight)
+        weight = gauge_contrast.reduce(ops, trust)
+        missing = gauge_contrast.low(ops, trust * (_picture(sample.target) - start))
+        missing = missing / gauge_contrast.low(ops, trust).clamp_min(1e-3)
     return picture, _rows(picture), _rows(missing), _rows(weight)[:, 0]
 
 

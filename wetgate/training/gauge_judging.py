@@ -23,7 +23,8 @@ SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
 TOLERATED_DB, TOLERATED_ON_AVERAGE_DB = 0.1, 0.05
 """What a held-out pair, and what all of them, may lose and are still called no worse: less than anybody sees."""
 FEW_PAIRS = 6
-"""Where pairs do not foretell one another, n of them say of a place that none of them shows as much as n of n + 6."""
+"""Where pairs do not foretell one another, n of them say of a place that none of them shows no more than n of n + 6:
+so large a share is taken at most."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def look_at(sample: Sample, model: GaugeModel) -> Seen:
         return Seen(part, scan, detail(Torch(), lumas, model), *with_contrast(Torch(), scan, model))
 
 
-def judge(kind: str, held_out: Sequence[Seen]) -> Verdict:
+def judge(kind: str, held_out: Sequence[Seen], *, remembered: bool = False) -> Verdict:
     """The share of detail that pays most on pairs that were not seen.
 
     Each pair counts by its gain in decibels. What makes a pair worse than its scan, or all of them on average, is
@@ -82,18 +83,19 @@ def judge(kind: str, held_out: Sequence[Seen]) -> Verdict:
 
     Args:
         kind: of grain: "keep", "match" or "none".
-        held_out: pairs with what models make of them that had not seen them; where there are none, all is taken.
+        held_out: pairs with what models make of them that had not seen them; where there are none, the most is taken.
+        remembered: whether contrast is for places alone that the pairs show, for these do not foretell one another.
     """
+    count = max(len(held_out), 1)
+    shares = [share * (count / (count + FEW_PAIRS) if remembered else 1.0) for share in SHARES]
     if not held_out:
-        return Verdict()
-    whole = _gains(held_out, grain_of(kind, held_out))
-    plain = _gains(held_out, grain_of("keep", held_out)) if kind == "match" else whole
-    best = max(SHARES, key=lambda share: float(np.mean(plain[share])))
-    for share in SHARES:
+        return Verdict(shares[0])
+    whole = _gains(held_out, shares, grain_of(kind, held_out))
+    plain = _gains(held_out, shares, grain_of("keep", held_out)) if kind == "match" else whole
+    best = max(shares, key=lambda share: float(np.mean(plain[share])))
+    for share in shares:
         if share <= best and not _refused(whole[share]):
-            gated = held_out[0].known is not None
-            few = len(held_out) / (len(held_out) + FEW_PAIRS) if gated else 1.0
-            return Verdict(share * few, whole[share])
+            return Verdict(share, whole[share])
     return Verdict(0.0, (0.0,) * len(held_out), keeps_scan=True)
 
 
@@ -110,9 +112,9 @@ def grain_of(kind: str, pairs: Sequence[Seen]) -> Grain | None:
     return gauge_grain.fit(kind, looks)
 
 
-def _gains(pairs: Sequence[Seen], grain: Grain | None) -> dict[float, tuple[float, ...]]:
+def _gains(pairs: Sequence[Seen], shares: Sequence[float], grain: Grain | None) -> dict[float, tuple[float, ...]]:
     """Decibels of each pair over its scan, by share."""
-    return {share: tuple(_gain(one, one.restored(share, grain)) for one in pairs) for share in SHARES}
+    return {share: tuple(_gain(one, one.restored(share, grain)) for one in pairs) for share in shares}
 
 
 def _gain(one: Seen, restored: Tensor) -> float:

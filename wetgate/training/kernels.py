@@ -1,9 +1,9 @@
-"""Colours that the closed-form fit leaves wrong, mended where the pairs say so.
+"""Gaussian kernels on what pixels look like, which carry what is missing there.
 
-Gaussian kernels on the scan's low-passed density at two scales (a colour, and what surrounds it) carry the difference
-between the reference and the closed-form fit. It is kernel ridge regression on inducing points (Rasmussen & Williams,
-Gaussian Processes for Machine Learning, 2006, ch. 8.3): solved, not trained, and it fades to the closed-form fit by
-itself where a colour is unlike everything in the pairs.
+It is kernel ridge regression on inducing points (Rasmussen & Williams, Gaussian Processes for Machine Learning, 2006,
+ch. 8.3): solved, not trained, and it fades to nothing by itself where a pixel is unlike everything in the pairs.
+:func:`fit` takes the scan's low-passed density at two scales (a colour, and what surrounds it) and what the closed-form
+fit lacks there.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def fit(
         ridge: how much noise is expected: larger is smoother.
         seed: of the choice of samples.
     """
-    x, y, w = drawn(features, residual, [v / max(float(v.mean()), 1e-12) for v in weights], _SAMPLES, seed)
+    x, y, w = drawn(features, residual, weights, _SAMPLES, seed)
     mean = x.mean(0)
     spread = x[:, :3].std() + 1e-3
     scale = np.array([1.0] * 3 + [surround] * 3) / (spread * width)
@@ -77,13 +77,15 @@ def fit(
 def drawn(
     features: Sequence[Array], values: Sequence[Array], weights: Sequence[Array], count: int, seed: int
 ) -> tuple[Matrix, Matrix, Matrix]:
-    """About ``count`` places, equally many of each pair: features [n, F], values [n, K] and weights [n]."""
+    """About ``count`` places, equally many of each pair: features [n, F], values [n, K], weights [n], each pair's 1 on
+    average.
+    """
     generator = np.random.default_rng(seed)
     share = max(count // len(features), 1)
     chosen = [generator.permutation(len(f))[:share] for f in features]
     together = [
         np.concatenate([one[i] for one, i in zip(every, chosen, strict=True)]).astype(np.float64)
-        for every in (features, values, weights)
+        for every in (features, values, [one / max(float(one.mean()), 1e-12) for one in weights])
     ]
     return together[0], together[1], together[2]
 

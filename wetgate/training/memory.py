@@ -23,7 +23,7 @@ Matrix = NDArray[np.float64]
 HALVINGS = 3
 CENTRES, PLACES = 2048, 8192
 """Of the pairs' places, those that carry what is missing, and those that are kept to know them again."""
-UNLIKE, LIKE = 0.85, 0.95
+UNLIKE, LIKE = 0.75, 0.95
 """Likeness to a place of the pairs from which a place counts as known at all, and as known well."""
 FEW, ENOUGH = 0.3, 0.6
 """Share of a place's surroundings that must be known for the place to count at all, and to count whole: another shot,
@@ -68,7 +68,6 @@ def known(ops: Any, near: Any, around: int) -> Any:
 def fit(
     seen: Sequence[Array],
     missing: Sequence[Array],
-    weights: Sequence[Array],
     scale: Matrix,
     *,
     ridge: float,
@@ -78,15 +77,14 @@ def fit(
     """Solve for the kernels.
 
     Args:
-        seen: [n, F] what places look like, one array a pair.
+        seen: [n, F] what places look like that are to be trusted, one array a pair.
         missing: [n, K] what is to be given back there.
-        weights: [n] importance of each place.
         scale: [F] of what is seen, to widths of a kernel.
         ridge: how much noise is expected: larger is smoother.
         around: see :class:`Memory`.
         seed: of the choice of samples.
     """
-    x, y, w = kernels.drawn(seen, missing, weights, _SAMPLES, seed)
+    x, y, w = kernels.drawn(seen, missing, [np.ones(len(one), np.float32) for one in seen], _SAMPLES, seed)
     mean = x.mean(0)
     x = (x - mean) * scale
     places = kernels.spread_out(x, PLACES)
