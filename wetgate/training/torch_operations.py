@@ -87,9 +87,10 @@ class Torch:
         return padded[:, :, top : top + height, left : left + width]
 
     def mean_around(self, x: Tensor, rows: int, columns: int) -> Tensor:
-        for up, aside in ((rows, 0), (0, columns)):
-            if up or aside:
-                x = F.avg_pool2d(self.pad_edges(x, up, aside), (2 * up + 1, 2 * aside + 1), stride=1)
+        for axis, reach in ((2, rows), (3, columns)):
+            if reach:
+                padded = self.pad_edges(x, *((reach, 0) if axis == 2 else (0, reach)))
+                x = _sums(padded, 2 * reach + 1, axis) / (2 * reach + 1)
         return x
 
     def repeat(self, x: Tensor) -> Tensor:
@@ -159,6 +160,20 @@ class Torch:
 
     def crop_like(self, x: Tensor, original: Tensor) -> Tensor:
         return x[:, :, : original.shape[2], : original.shape[3]]
+
+
+def _sums(x: Tensor, count: int, axis: int) -> Tensor:
+    """Of each ``count`` neighbours, by doubling: torch's pooling takes as much longer as they are more."""
+    left = x.shape[axis] - count + 1
+    total, size = x.narrow(axis, 0, left) if count % 2 else None, 1
+    while 2 * size <= count:
+        length = x.shape[axis] - size
+        x, size = x.narrow(axis, 0, length) + x.narrow(axis, size, length), 2 * size
+        if count & size:
+            part = x.narrow(axis, count % size, left)
+            total = part if total is None else total + part
+    assert total is not None
+    return total
 
 
 def tensor(picture: Any) -> Tensor:
