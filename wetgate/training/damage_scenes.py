@@ -100,7 +100,8 @@ def passed(scene: Scene, other: Scene, random: np.random.Generator) -> Scene:
         shows = 1 - bars if behind else np.mean([_moved(bars, step, cv2.INTER_LINEAR) for step in steps], axis=0)
         frames.append(own + shows[..., None] * (picture - own))
         if at == count // 2:
-            doubtful = np.maximum(doubtful * (shows < 0.99), other.doubtful * (shows > 0.01))
+            lent = np.max([_moved(other.doubtful, step, cv2.INTER_LINEAR) for step in steps], axis=0)
+            doubtful = np.maximum(doubtful * (shows < 0.99), np.ceil(lent) * (shows > 0.01))
     return Scene(np.stack(frames).clip(*WITHIN), doubtful)
 
 
