@@ -1,9 +1,9 @@
 """The `color` recipe: colour of a faded film from a reference of the same pictures.
 
-Six steps: look at the pairs as they were collected (the first model.onnx, seconds after the start), prepare them and
+Seven steps: look at the pairs as they were collected (the first model.onnx, seconds after the start), prepare them and
 solve the closed form, take out flicker, judge on held-out pairs what kernels and context are worth, train the context
-network on all pairs, keep the record. A pair is held out by turns (leave-one-out with three pairs and fewer, else in
-three parts), so no pair is lost to training.
+network on all pairs, remember what they show, keep the record. A pair is held out by turns (leave-one-out with three
+pairs and fewer, else in three parts), so no pair is lost to training.
 
 Everything that a kill may cost lies in one checkpoint; whatever is solved is solved again, to the same bits.
 
