@@ -134,7 +134,7 @@ def fill_run(run, state: str, *, delta_e: float = 3.4, points: int = 40) -> None
             if job < 2:
                 event["validation"] = 0.05 + 0.13 * math.exp(-step / (0.4 * points + 1)) / (1 + 0.2 * job)
             run.emit(event)
-    stage = "context" if state == "finished" else "context, so far"
+    stage = "memory" if state == "finished" else "context, so far"
     run.emit({"event": "model", "stage": stage, "seconds": 240.0})
     run.model.write_bytes(b"a model")
     for name, image in (("scan", scene(25, faded=True)), ("restored", scene(25)), ("reference", scene(25))):

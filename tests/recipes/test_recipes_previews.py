@@ -226,7 +226,7 @@ def test_the_status_says_what_it_does_and_where(reel):
     assert "laying references over their scans, 4 pairs done" in messages
     assert messages[-2:] == ["writing the report", ""]
     assert run.status()["device"] == "CPU"
-    assert run.status()["model"] == "context"
+    assert run.status()["model"] == "memory"
     jobs = named(run, "job")
     assert [job["job"] for job in jobs] == [0, 1, 2, 3]
     assert [job["held_out"] for job in jobs] == [[1, 4], [2], [3], []]
