@@ -96,7 +96,7 @@ def test_a_mask_keeps_a_logo_out_of_the_model():
 
 def applied(solved, points):
     features = torch.from_numpy(points.T.reshape(1, 6, 1, -1).copy())
-    return kernels.told(Torch(), features, solved)[0][0, :, 0].T.numpy()
+    return kernels.told(Torch(), features, solved)[0, :, 0].T.numpy()
 
 
 def test_kernels_learn_what_is_missing_and_fade_far_from_any_sample():

@@ -24,7 +24,7 @@ from wetgate.training.blur import blur
 from wetgate.training.chroma_bound import ChromaBound
 from wetgate.training.density import from_density, to_density, to_values
 from wetgate.training.kernels import Kernels
-from wetgate.training.memory import Memory
+from wetgate.training.memory import Memory, rising
 
 Array = NDArray[np.float32]
 
@@ -138,7 +138,7 @@ def fit_and_kernels(
     fitted = quadratic.apply(ops, full, model.coefficients)
     if model.kernels is None:
         return fitted, None
-    mended, near = kernels.told(ops, features(ops, half), model.kernels)
+    mended, near = kernels.told_and_near(ops, features(ops, half), model.kernels)
     if model.kernel_share > 0:
         fitted = ops.add(fitted, enlarge(ops.affine(mended, model.kernel_share, 0.0)))
     return fitted, enlarge(near)
@@ -197,9 +197,7 @@ def forward_with_coverage(ops: Any, frames: Any, model: ColorModel) -> tuple[Any
     if model.kernels is None:
         return (restored,)
     like = min(model.kernels.own, LIKE)
-    unlike = like * UNLIKE / LIKE
-    known = ops.affine(near, 1 / (like - unlike), -unlike / (like - unlike))
-    return restored, ops.crop_like(ops.at_most(ops.at_least(known, 0.0), 1.0), frames)
+    return restored, ops.crop_like(rising(ops, near, like * UNLIKE / LIKE, like), frames)
 
 
 def _of_luma(ops: Any, density: Any) -> Any:

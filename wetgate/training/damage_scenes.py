@@ -64,7 +64,7 @@ def as_it_may_come(scenes: Sequence[Scene], index: int, random: np.random.Genera
         scene = Scene(scene.frames.swapaxes(1, 2), scene.doubtful.T)
     if random.uniform() < 0.4:
         scene = resized(scene, random)
-    frames = np.ascontiguousarray(scene.frames, np.float32).copy()
+    frames = np.array(scene.frames, np.float32, order="C")
     middle = len(frames) // 2
     if random.uniform() < 0.3 * odd:
         for at in set(range(len(frames))) - {middle}:

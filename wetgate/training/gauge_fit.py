@@ -67,7 +67,7 @@ def _foretell(places: Sequence[tuple[Any, Array, Array, Array]], seed: int) -> b
         kernels = gauge_contrast.wide(*_columns(others), seed)
         for picture, _, missing, weight in places[part::count]:
             with torch.no_grad():
-                left = missing - _rows(told(Torch(), picture, kernels)[0])
+                left = missing - _rows(told(Torch(), picture, kernels))
             if weight @ left**2 > FORETOLD * (weight @ missing**2):
                 return False
     return True

@@ -105,7 +105,7 @@ def with_contrast(ops: Any, scan: Any, model: GaugeModel) -> tuple[Any, Any]:
     if isinstance(model.contrast, Memory):
         added, known = recall(ops, seen, model.contrast)
         return ops.add(scan, gauge_contrast.enlarge(ops, added)), gauge_contrast.enlarge(ops, known)
-    added, _ = told(ops, seen, model.contrast.kernels)
+    added = told(ops, seen, model.contrast.kernels)
     return ops.add(ops.add(scan, gauge_contrast.enlarge(ops, added)), model.contrast.curve.apply(ops, scan)), None
 
 
@@ -148,10 +148,9 @@ def restore(ops: Any, scan: Any, start: Any, drawn: Any, known: Any, grain: Grai
     if share >= 1:
         return restored
     change = ops.subtract(restored, start)
-    taken = ops.affine(change, share, 0.0)
-    if known is not None:
-        taken = ops.multiply(change, ops.affine(known, 1 - share, share))
-    return ops.add(start, taken)
+    if known is None:
+        return ops.add(start, ops.affine(change, share, 0.0))
+    return ops.add(start, ops.multiply(change, ops.affine(known, 1 - share, share)))
 
 
 def _held_back(ops: Any, change: Any, values: Any, encoding: str) -> Any:

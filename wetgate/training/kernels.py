@@ -8,7 +8,8 @@ fit lacks there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,22 +133,30 @@ def spread_out(points: Matrix, count: int) -> Matrix:
     return points[chosen]
 
 
-def told(ops: Any, features: Any, kernels: Kernels) -> tuple[Any, Any]:
-    """What the kernels carry [N, K, H, W], and how like the likest centre every pixel is, 0-1 [N, 1, H, W].
+def told(ops: Any, features: Any, kernels: Kernels) -> Any:
+    """What the kernels carry [N, K, H, W], for features [N, F, H, W]."""
+    carried = functools.reduce(ops.add, (_carried(ops, *part) for part in _alike(ops, features, kernels)))
+    return ops.as_picture(carried, features)
 
-    Args:
-        ops: where to compute (:mod:`wetgate.training.operations`).
-        features: [N, F, H, W].
-        kernels: of :func:`fit` or :func:`solved`.
-    """
+
+def told_and_near(ops: Any, features: Any, kernels: Kernels) -> tuple[Any, Any]:
+    """As :func:`told`; and how like the likest centre every pixel is, 0-1 [N, 1, H, W]."""
+    parts = ((_carried(ops, *part), ops.most_of_channels(part[1])) for part in _alike(ops, features, kernels))
+    carried, near = functools.reduce(lambda a, b: (ops.add(a[0], b[0]), ops.larger(a[1], b[1])), parts)
+    return ops.as_picture(carried, features), ops.as_picture(near, features)
+
+
+def _alike(ops: Any, features: Any, kernels: Kernels) -> Iterator[tuple[Array, Any]]:
+    """Some kernels after the other: their weights, and how like each of them every pixel is, 0-1, flat."""
     x, length = _scaled(ops, features, kernels)
-    carried = near = None
     for start in range(0, len(kernels.centres), AT_ONCE):
         some = slice(start, start + AT_ONCE)
-        like = ops.exp(ops.at_most(ops.add(_towards(ops, x, kernels.centres[some]), length), 0.0))
-        more, likest = ops.weigh(np.ascontiguousarray(kernels.weights[some].T), like), ops.most_of_channels(like)
-        carried, near = (more, likest) if near is None else (ops.add(carried, more), ops.larger(near, likest))
-    return ops.as_picture(carried, features), ops.as_picture(near, features)
+        exponent = ops.at_most(ops.add(_towards(ops, x, kernels.centres[some]), length), 0.0)
+        yield kernels.weights[some], ops.exp(exponent)
+
+
+def _carried(ops: Any, weights: Array, alike: Any) -> Any:
+    return ops.weigh(np.ascontiguousarray(weights.T), alike)
 
 
 def nearness(ops: Any, features: Any, places: Array, kernels: Kernels) -> Any:

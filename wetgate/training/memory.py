@@ -54,15 +54,15 @@ def recall(ops: Any, seen: Any, memory: Memory) -> tuple[Any, Any]:
         seen: what each place looks like [N, F, h, w], at an eighth of the size.
         memory: of :func:`fit`.
     """
-    missing, _ = kernels.told(ops, seen, memory.kernels)
+    missing = kernels.told(ops, seen, memory.kernels)
     well = known(ops, kernels.nearness(ops, seen, memory.places, memory.kernels), memory.around)
     return ops.multiply(missing, well), well
 
 
 def known(ops: Any, near: Any, around: int) -> Any:
     """How well places are known [N, 1, h, w], 0-1, by their likeness to the likest of the pairs'."""
-    single = ops.mean_around(_rising(ops, near, UNLIKE, LIKE), 1, 1)
-    return ops.multiply(single, _rising(ops, ops.mean_around(single, around, around), FEW, ENOUGH))
+    single = ops.mean_around(rising(ops, near, UNLIKE, LIKE), 1, 1)
+    return ops.multiply(single, rising(ops, ops.mean_around(single, around, around), FEW, ENOUGH))
 
 
 def fit(
@@ -91,6 +91,6 @@ def fit(
     return Memory(kernels.solved(x, y, w, places[:CENTRES], mean, scale, ridge), places.astype(np.float32), around)
 
 
-def _rising(ops: Any, x: Any, low: float, high: float) -> Any:
+def rising(ops: Any, x: Any, low: float, high: float) -> Any:
     """From 0 at ``low`` to 1 at ``high``."""
     return ops.at_most(ops.at_least(ops.affine(x, 1 / (high - low), -low / (high - low)), 0.0), 1.0)

@@ -87,10 +87,10 @@ class Torch:
         return padded[:, :, top : top + height, left : left + width]
 
     def mean_around(self, x: Tensor, rows: int, columns: int) -> Tensor:
-        for axis, reach in ((2, rows), (3, columns)):
-            if reach:
-                padded = self.pad_edges(x, *((reach, 0) if axis == 2 else (0, reach)))
-                x = _sums(padded, 2 * reach + 1, axis) / (2 * reach + 1)
+        for axis, up, aside in ((2, rows, 0), (3, 0, columns)):
+            if up or aside:
+                count = 2 * (up + aside) + 1
+                x = _sums(self.pad_edges(x, up, aside), count, axis) / count
         return x
 
     def repeat(self, x: Tensor) -> Tensor:
@@ -163,16 +163,14 @@ class Torch:
 
 
 def _sums(x: Tensor, count: int, axis: int) -> Tensor:
-    """Of each ``count`` neighbours, by doubling: torch's pooling takes as much longer as they are more."""
+    """Of each ``count`` neighbours, an odd number, by doubling: torch's pooling takes longer the more they are."""
     left = x.shape[axis] - count + 1
-    total, size = x.narrow(axis, 0, left) if count % 2 else None, 1
+    total, size = x.narrow(axis, 0, left), 1
     while 2 * size <= count:
         length = x.shape[axis] - size
         x, size = x.narrow(axis, 0, length) + x.narrow(axis, size, length), 2 * size
         if count & size:
-            part = x.narrow(axis, count % size, left)
-            total = part if total is None else total + part
-    assert total is not None
+            total = total + x.narrow(axis, count % size, left)
     return total
 
 
