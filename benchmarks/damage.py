@@ -1,11 +1,14 @@
 """What the recipe `damage` finds and repairs of damage that is known, against what else there is.
 
-    python -m benchmarks.damage train FOLDER --clip bikes --frames 2-136 [--time 5m] [--seed 0]
+    python -m benchmarks.damage train FOLDER --clip bikes --frames 2-136 [--damaged] [--time 5m] [--seed 0]
     python -m benchmarks.damage test MODEL --clip bikes --frames 140-240x10 [--json FILE] [--pictures FOLDER]
 
 Package footage decays by simulation: grain, weave and flicker everywhere, and a little damage of its own in what is
 trained on. Tested are frames that were not trained on, with much more damage and another seed. The truth is the same
 frame with the same grain, weave and flicker, and without the damage.
+
+With `--damaged` the film that is trained on is the tested one, damaged by all tests at once (but for joins): as a
+restorer has it, who trains on the very film that shall be repaired, without knowing where it is damaged.
 """
 
 from __future__ import annotations
@@ -54,6 +57,7 @@ CASES: dict[str, dict[str, Any]] = {
     "stains and gate dirt": {"stains": Stains(blots=2, blot_um=700, gate_dirt=1)},
     "joins": {},
 }
+ALL_DUST = replace(CASES["dust"]["dust"], scratches=CASES["scratches"]["dust"].scratches)
 VISIBLE = 0.02
 """Change of a value, of white as 1, from which a pixel counts as damaged (5 codes of 8 bits)."""
 TRAINING_SEED, TEST_SEED = 11, 77
@@ -98,6 +102,8 @@ def train(arguments: argparse.Namespace) -> None:
     """Make a film of the clip and let the recipe learn from it."""
     film = make_folder(arguments.folder / "film")
     decay = replace(FILM, dust=OWN, seed=TRAINING_SEED)
+    if arguments.damaged:
+        decay = replace(FILM, dust=ALL_DUST, **CASES["stains and gate dirt"], seed=TEST_SEED)
     with clip(arguments.clip) as source:
         for frame in parse_frames(arguments.frames):
             scan = decay.frame(picture(source, frame), frame).scan
@@ -281,6 +287,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     verbs = parser.add_subparsers(dest="what", required=True)
     training, testing = verbs.add_parser("train"), verbs.add_parser("test")
     training.add_argument("folder", type=Path)
+    training.add_argument("--damaged", action="store_true")
     training.add_argument("--time", default="5m")
     training.add_argument("--seed", type=int, default=0)
     testing.add_argument("model", type=Path)

@@ -9,7 +9,7 @@ import torch
 
 from wetgate.simulate import dust
 from wetgate.training import damage_model
-from wetgate.training.damage_task import DamageTask, Material, parted
+from wetgate.training.damage_task import DamageTask, Material, doubtful, parted
 from wetgate.training.loop import State, train
 from wetgate.training.torch_operations import Torch
 
@@ -120,3 +120,27 @@ def test_rain_is_left_where_it_falls(find):
         frames[at] += plane[..., None] * (0.9 - frames[at])
         drops.append(plane[24:-24, 24:-24] > 0.05)
     assert find(frames)[drops[1]].mean() < 0.5
+
+
+@pytest.mark.parametrize("level", [0.08, -0.08])
+def test_a_scratch_of_the_film_itself_is_in_doubt_so_it_is_not_learnt_to_be_clean(level):
+    frames = window(31)
+    frames[:, :, 60:62] += level
+    doubt = doubtful(frames, 1)[24:-24]
+    assert doubt[:, 60:62].mean() > 0.9
+    assert doubt[:, :52].mean() < 0.02 and doubt[:, 70:].mean() < 0.02
+
+
+def test_a_line_that_moves_with_the_picture_is_not_in_doubt():
+    picture = window(31, SIDE + 16)[1]
+    picture[:, 68:70] += 0.08
+    frames = np.stack([picture[8:-8, right : right + SIDE] for right in (3, 8, 13)])
+    assert doubtful(frames, 1)[24:-24, 24:-24].mean() < 0.02
+
+
+def test_a_speck_of_the_film_itself_is_in_doubt():
+    frames = window(30)
+    speck = with_disc(frames, 1, (60.3, 58.6), level=0.03)
+    doubt = doubtful(frames, 1)[24:-24, 24:-24]
+    assert doubt[speck].mean() > 0.9
+    assert doubt[~cv2.dilate(speck.astype(np.uint8), np.ones((9, 9))).astype(bool)].mean() < 0.02

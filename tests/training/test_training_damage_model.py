@@ -67,7 +67,7 @@ def test_the_file_gives_what_torch_gives(make_model, save, encoding, radius, siz
     restored, _ = save(model).run(stacked)
     middle = stacked[:, 3 * radius : 3 * radius + 3]
     repaired = (restored != middle).any(axis=1)
-    assert 0.02 < repaired.mean() < 0.98
+    assert 0.01 < repaired.mean() < 0.98
     wanted = in_torch(model, stacked)
     same = repaired == (wanted != middle).any(axis=1)
     assert same.mean() > 0.999  # a logit on the very threshold may fall either way
@@ -99,8 +99,8 @@ def test_what_is_told_is_repaired_in_the_file_as_in_torch(make_model, save):
 def test_tiles_give_the_same_bits(make_model, save):
     session = save(make_model())
     halo = session.card.halo
-    assert halo is not None and halo < 300
-    frames = [np.ascontiguousarray(frame) for frame in moving(96, 2 * halo + 160)]
+    assert halo is not None and halo < 600
+    frames = [np.ascontiguousarray(frame) for frame in moving(64, 2 * halo + 160)]
     whole, _, one = Restorer(session, tile=4096).restore(frames)
     parts, _, several = Restorer(session, tile=64).restore(frames)
     assert (one.tiles, several.tiles > 1) == (1, True)

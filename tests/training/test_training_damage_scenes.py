@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from wetgate.training.damage_scenes import Scene, as_it_may_come, held, passed, resized
+from wetgate.training.damage_scenes import Scene, as_it_may_come, held, lined, passed, resized
 
 SIDE = 192
 NOTHING = np.zeros((SIDE, SIDE), np.float32)
@@ -26,15 +26,33 @@ def apart(frames, at):
     return np.abs(cv2.GaussianBlur(frames[at] - frames[1], (0, 0), 1.5))[8:-8, 8:-8].mean()
 
 
-def test_a_camera_stands_while_the_film_weaves_and_has_its_grain():
+def apart_at_best(frames, at, reach=6):
+    """The same where one frame is moved by whole pixels to be like the other."""
+    steps = [(row, column) for row in range(-reach, reach + 1) for column in range(-reach, reach + 1)]
+    return min(apart(np.stack([frames[1], np.roll(frames[at], step, (0, 1))]), 0) for step in steps)
+
+
+def test_a_camera_stands_or_pans_slowly_while_the_film_weaves_and_has_its_grain():
     drifting = scene(step=6)
-    for seed in range(5):
+    for seed in range(4):
         found = held(drifting, np.random.default_rng(seed))
         assert np.array_equal(found.frames[1], drifting.frames[1])
         for at in (0, 2):
-            assert apart(found.frames, at) < 0.3 * apart(drifting.frames, at)
+            assert apart_at_best(found.frames, at) < 0.2 * apart(drifting.frames, at)
             rest = found.frames[at] - cv2.GaussianBlur(found.frames[at], (0, 0), 1)
             assert 0.003 < rest.std() < 0.02
+
+
+def test_thin_upright_lines_of_a_held_scene_move_with_its_picture():
+    own = scene()
+    drawn = lined(own, np.random.default_rng(3))
+    lines = np.abs(drawn.frames[1] - own.frames[1]).max(axis=2) > 0.1
+    assert 0.005 < lines.mean() < 0.3
+    assert lines.sum(axis=0).max() > 40
+    for seed in range(4):
+        found = held(drawn, np.random.default_rng(seed))
+        for at in (0, 2):
+            assert apart_at_best(found.frames, at) < 0.4 * apart(drawn.frames, at)
 
 
 def test_what_passes_hides_other_parts_of_each_frame_and_brings_its_own_doubt():

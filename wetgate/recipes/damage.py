@@ -42,8 +42,9 @@ RADIUS = 1
 SIDE = 192
 """Pixels on a side of the windows that lessons are made of."""
 LEAST_SIDE = 80
-WINDOWS = 30
-"""Windows taken, for a minute's training; more for longer ones, up to twice as many."""
+FRAMES, PARTS = 30, 2
+"""Frames that windows are taken from, for a minute's training; more for longer ones, up to twice as many. And windows
+of each."""
 HELD_OUT = 5
 """Each fifth frame is for judging alone."""
 LESSONS_PER_SECOND, LESSONS_PER_STEP, MOST_LESSONS = 2.4, 0.4, 720
@@ -133,11 +134,11 @@ class _Training:
     def _planned(self) -> list[dict[str, Any]]:
         """Which part of which frame, spread over all footage."""
         seconds = self.options.seconds or 60.0
-        wanted = int(WINDOWS * min(max(seconds / 60, 1.0), 2.0))
+        wanted = int(FRAMES * min(max(seconds / 60, 1.0), 2.0))
         random = np.random.default_rng(self.options.seed)
         frames = [(one["scan"], frame) for one in self.restoration.footage for frame in parse_frames(one["frames"])]
         chosen = sorted({round(at) for at in np.linspace(0, len(frames) - 1, wanted)})
-        repeats = max(1, wanted // len(chosen)) if len(chosen) < wanted else 1
+        repeats = PARTS * max(1, wanted // max(len(chosen), 1))
         plan = []
         for scan, spot in itertools.groupby((frames[at] for at in chosen), key=lambda one: one[0]):
             with open_source(scan) as source:

@@ -29,6 +29,9 @@ LEAST, MOST = 1e-3, 1.5
 """Display values that are told apart: what is darker or lighter is seen as this."""
 LIMIT = 0.1
 """In display values: how far a difference counts where exposures and motion are measured."""
+EXPOSED_LEVELS, EXPOSED = 3, 8
+"""How often the picture is halved where exposures are compared, and half the side of the squares compared there: much
+wider than a stain, which is no exposure."""
 GAIN = 10.0
 """Networks see differences times this: their spread is then nearer to 1."""
 TELLING = 0.3
@@ -47,7 +50,7 @@ NEVER = -1e3
 FILLING_LEVELS = 3
 RIM = 2
 """Pixels around a hole that are not trusted either when it is closed from its rim."""
-MULTIPLE = 2**FILLING_LEVELS
+MULTIPLE = max(2**FILLING_LEVELS, motion.MULTIPLE)
 FINDING_WIDTHS = (16, 24, 32)
 """Lessons of many kinds are not learnt by heart at this width; wider ones find no more in the same time, for they take
 fewer steps."""
@@ -143,7 +146,7 @@ def see(ops: Any, values: Any, radius: int) -> Seen:
     for step in range(1, radius + 1):
         where = motion.motion(ops, pyramids[radius - step], pyramids[radius], pyramids[radius + step], LIMIT)
         for at, way in zip((radius - step, radius + step), where, strict=True):
-            neighbours.append(_as_exposed(ops, motion.moved(ops, window[at], way), middle))
+            neighbours.append(_as_exposed(ops, motion.moved(ops, window[at], way, colours=3), middle))
     beside = [luma(ops, window[at]) for at in (radius - 1, radius + 1)]
     return Seen(middle, tuple(neighbours), _evidence(ops, middle, neighbours, beside), ops.concat(beside))
 
@@ -264,8 +267,12 @@ def luma(ops: Any, values: Any) -> Any:
 def _as_exposed(ops: Any, neighbour: Any, middle: Any) -> Any:
     """The neighbour at the local exposure of the middle frame; what differs much is no exposure and counts little."""
     differs = ops.at_most(ops.at_least(ops.subtract(middle, neighbour), -LIMIT), LIMIT)
-    coarse = ops.mean_around(ops.shrink(ops.shrink(differs)), 4, 4)
-    return ops.add(neighbour, ops.enlarge(ops.enlarge(coarse)))
+    for _ in range(EXPOSED_LEVELS):
+        differs = ops.shrink(differs)
+    differs = ops.mean_around(differs, EXPOSED, EXPOSED)
+    for _ in range(EXPOSED_LEVELS):
+        differs = ops.enlarge(differs)
+    return ops.add(neighbour, differs)
 
 
 def _lines(ops: Any, picture: Any) -> list[Any]:

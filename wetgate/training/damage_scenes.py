@@ -21,10 +21,12 @@ Array = NDArray[np.float32]
 SMALLEST, LARGER = 144, 1.6
 """Pixels on a side down to which a window is reduced, so that crops of 96 fit within its margins; and how much larger
 it may be shown."""
-MULTIPLE = 8
+MULTIPLE = 16
 """Of which a scene's sides are."""
 GRAIN = 1.7
 """Standard deviation of grain, for each unit of the median of what a blur takes off it."""
+PAN = 1.5
+"""Standard deviation of pixels that a slow pan goes in a frame."""
 WITHIN = (1e-3, 1.5)
 """Display values of a scene."""
 
@@ -54,8 +56,8 @@ def as_it_may_come(scenes: Sequence[Scene], index: int, random: np.random.Genera
     scene = scenes[index]
     others = [one for at, one in enumerate(scenes) if at != index and one.frames.shape == scene.frames.shape]
     other = others[int(random.integers(len(others)))] if others else None
-    if random.uniform() < 0.2 * odd:
-        scene = held(scene, random)
+    if random.uniform() < 0.25 * odd:
+        scene = held(lined(scene, random) if random.integers(2) else scene, random)
     if random.uniform() < 0.3 * odd and other:
         scene = passed(scene, other, random)
     if random.uniform() < 0.06 * odd and other:
@@ -75,15 +77,30 @@ def as_it_may_come(scenes: Sequence[Scene], index: int, random: np.random.Genera
 
 
 def held(scene: Scene, random: np.random.Generator) -> Scene:
-    """The middle frame as a standing camera shows it: it weaves a little, and has other grain on each frame."""
+    """The middle frame as a camera shows it that stands or pans slowly: weaving, and with other grain each time."""
     middle = len(scene.frames) // 2
     picture = scene.frames[middle]
     grain = GRAIN * np.median(np.abs(picture - cv2.GaussianBlur(picture, (0, 0), 1.0)))
     frames = scene.frames.copy()
-    weave = random.uniform(0.1, 0.7)
+    weave, pan = random.uniform(0.1, 0.7), random.normal(0, PAN, 2) * random.integers(2)
     for at in set(range(len(frames))) - {middle}:
-        frames[at] = _moved(picture, random.normal(0, weave, 2)) + random.normal(0, grain, picture.shape)
+        step = (at - middle) * pan + random.normal(0, weave, 2)
+        frames[at] = _moved(picture, step) + random.normal(0, grain, picture.shape)
     return Scene(frames.clip(*WITHIN), scene.doubtful)
+
+
+def lined(scene: Scene, random: np.random.Generator) -> Scene:
+    """A few thin upright lines in the middle frame: a door's, a mast. Held, they move with the picture."""
+    frames, middle = scene.frames.copy(), len(scene.frames) // 2
+    height, width = frames.shape[1:3]
+    for _ in range(int(random.integers(1, 6))):
+        place, way = random.uniform((0, 0), (width, height)), np.array([random.normal(0, 0.02), 1.0])
+        ends = np.stack([place - way * random.uniform(10, 200), place + way * random.uniform(10, 200)])
+        line = np.zeros((height, width), np.float32)
+        opacity, thickness = random.uniform(0.1, 1.0), random.uniform(0.7, 3)
+        dust.stamp(line, ends, opacity, soft=random.uniform(0.4, 1.0), thickness=thickness)
+        frames[middle] += line[..., None] * (np.float32(random.uniform(*WITHIN)) - frames[middle])
+    return Scene(frames, scene.doubtful)
 
 
 def passed(scene: Scene, other: Scene, random: np.random.Generator) -> Scene:

@@ -34,14 +34,17 @@ BATCH, FILLING_BATCH = 8, 4
 CROP = 96
 SPIKE = 0.08
 """Display values by which a frame of the film itself stands out from both neighbours where it may be damaged."""
-FALSE_SHARE = 2e-3
+LINE, LINE_ROWS, THIN, WANDERS = 0.01, 48, 2, 2
+"""Display values by which a line of the film itself, so many rows up and down and so many pixels to each side, stands
+out where it may be a scratch, which wanders so many pixels from frame to frame."""
+FALSE_SHARE = 1e-3
 """Of the pixels that no damage is near: what may be taken for damage at the threshold that is chosen. The film's
 fastest shots and its own damage that nobody knows of are among them; in other shots it is mostly less."""
 USUAL_SHARE = 1e-2
 """Of a film's pixels: what is damaged, where F1 is told. Lessons show more, so that much is learnt from each."""
 NEAR = 8
 """False finds so many pixels around damage come with the damage; those farther away come with the film."""
-JUDGED_EACH, JUDGED_ODD = 2, 0.1
+JUDGED_EACH, JUDGED_ODD = 1, 0.1
 """Lessons of each window that judges. They show what is rare as rarely as it comes, or a threshold would be chosen
 for it."""
 THRESHOLDS = tuple(np.round(np.arange(-2.0, 12.01, 0.25), 2).tolist())
@@ -257,14 +260,35 @@ def prepared(lesson: Lesson, radius: int, device: str) -> Prepared:
 
 @torch.no_grad()
 def doubtful(window: Array, radius: int) -> Array:
-    """[H, W] 1 where the middle frame of a window stands out from both neighbours, which agree: it may be damaged."""
+    """[H, W] 1 where a window may be damaged by itself.
+
+    That is where its middle frame stands out from both neighbours, which agree; and where it has a thin upright line
+    that another frame has at the same place of the screen: a scratch, or what stands still and looks like one.
+    """
     stacked = torch.from_numpy(np.ascontiguousarray(window.transpose(0, 3, 1, 2)))
-    seen = see(Torch(), stacked.reshape(1, -1, *stacked.shape[2:]).clamp(damage_model.LEAST, damage_model.MOST), radius)
+    values = stacked.reshape(1, -1, *stacked.shape[2:]).clamp(damage_model.LEAST, damage_model.MOST)
+    seen = see(Torch(), values, radius)
     first, last = ((seen.frame - one) for one in seen.neighbours[:2])
     spike = torch.where(first * last > 0, torch.minimum(first.abs(), last.abs()), torch.zeros_like(first)).amax(1)
     agree = (seen.neighbours[0] - seen.neighbours[1]).abs().amax(1)
-    found = ((spike > SPIKE) & (agree < 0.5 * spike)).float()[None]
-    return F.max_pool2d(found, 5, stride=1, padding=2)[0, 0].numpy()
+    specks = F.max_pool2d(((spike > SPIKE) & (agree < 0.5 * spike)).float()[None], 5, stride=1, padding=2)
+    return torch.maximum(specks, _scratched(seen))[0, 0].numpy()
+
+
+def _scratched(seen: Seen) -> Tensor:
+    """[1, 1, H, W] 1 where a window may be scratched by itself."""
+    line, before, after = map(_lines, (damage_model.luma(Torch(), seen.frame), *seen.screen.split(1, 1)))
+    aside = F.max_pool2d(torch.maximum(before, after), (1, 2 * WANDERS + 1), stride=1, padding=(0, WANDERS))
+    found = ((line > LINE) & (aside > LINE / 2)).float().amax(1, keepdim=True)
+    return F.max_pool2d(found, (LINE_ROWS + 1, 2 * THIN + 1), stride=1, padding=(LINE_ROWS // 2, THIN))
+
+
+def _lines(luma: Tensor) -> Tensor:
+    """By how much thin upright lines are lighter than both their sides, and darker [1, 2, H, W]; means over rows."""
+    sides = [luma - Torch().shift(luma, 0, columns) for columns in (-THIN, THIN)]
+    each = torch.cat([torch.minimum(*sides), -torch.maximum(*sides)], 1)
+    each = each.clamp(-damage_model.LINE_LIMIT, damage_model.LINE_LIMIT)
+    return F.avg_pool2d(each, (2 * LINE_ROWS + 1, 1), stride=1, padding=(LINE_ROWS, 0), count_include_pad=False)
 
 
 def _found(damaged: Tensor, near: Tensor, far: Tensor, threshold: float) -> dict[str, float]:

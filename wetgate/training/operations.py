@@ -210,13 +210,6 @@ class Onnx:
                 x = self.node("AveragePool", self.pad_edges(x, up, aside), kernel_shape=kernel, strides=[1, 1])
         return x
 
-    def repeat(self, x: str) -> str:
-        """Twice the size, every pixel four times."""
-        scales = self.constant([1, 1, 2, 2])
-        return self.node(
-            "Resize", x, "", scales, mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"
-        )
-
     def convolve(self, x: str, weight: Array, bias: Array | None = None, *, groups: int = 1, pad: bool = True) -> str:
         """Stride 1; ``pad`` keeps the size with zeros around."""
         rows, columns = weight.shape[2:]
@@ -317,9 +310,6 @@ class Reach:
         return x.wider(abs(rows) * x.stride, abs(columns) * x.stride, x.stride)
 
     mean_around = shift
-
-    def repeat(self, x: _Seen) -> _Seen:
-        return x.wider(x.stride / 2, x.stride / 2, x.stride // 2)
 
     def concat(self, parts: list[_Seen]) -> _Seen:
         return _Seen(max(part.rows for part in parts), max(part.columns for part in parts), parts[0].stride)

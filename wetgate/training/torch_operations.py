@@ -93,9 +93,6 @@ class Torch:
                 x = _sums(self.pad_edges(x, up, aside), count, axis) / count
         return x
 
-    def repeat(self, x: Tensor) -> Tensor:
-        return F.interpolate(x, scale_factor=2, mode="nearest")
-
     def log(self, x: Tensor) -> Tensor:
         return torch.log(x)
 
