@@ -91,12 +91,14 @@ class Seen:
     Attributes:
         frame: the middle frame.
         neighbours: each neighbour as it lies in the middle frame at its exposure: 1 before, 1 after, 2 before, ...
-        evidence: of damage, as the finding network sees it; its first channel is the classical detector's logit.
+        start: the classical detector's logit, 1 channel.
+        evidence: of damage, as the finding network is told it.
         screen: luma of the nearest neighbours as they lie on the screen, 2 channels.
     """
 
     frame: Any
     neighbours: tuple[Any, ...]
+    start: Any
     evidence: Any
     screen: Any
 
@@ -148,7 +150,7 @@ def see(ops: Any, values: Any, radius: int) -> Seen:
         for at, way in zip((radius - step, radius + step), where, strict=True):
             neighbours.append(_as_exposed(ops, motion.moved(ops, window[at], way, colours=3), middle))
     beside = [luma(ops, window[at]) for at in (radius - 1, radius + 1)]
-    return Seen(middle, tuple(neighbours), _evidence(ops, middle, neighbours, beside), ops.concat(beside))
+    return Seen(middle, tuple(neighbours), *_evidence(ops, middle, neighbours, beside), ops.concat(beside))
 
 
 def find(ops: Any, seen: Seen, weights: dict[str, Any]) -> Any:
@@ -156,9 +158,7 @@ def find(ops: Any, seen: Seen, weights: dict[str, Any]) -> Any:
 
     The network adds to what the classical detector says, so it starts from that.
     """
-    start = ops.channels(seen.evidence, 0, 1)
-    told = ops.channels(seen.evidence, 1, 1 + _told_of(len(seen.neighbours) // 2))
-    return ops.add(start, residual_net.apply(ops, told, weights))
+    return ops.add(seen.start, residual_net.apply(ops, seen.evidence, weights))
 
 
 def dirt(ops: Any, seen: Seen, weights: dict[str, Any]) -> Any:
@@ -191,10 +191,11 @@ def _told_of(radius: int) -> int:
     return 10 * radius + 5 * len(LINES)
 
 
-def _evidence(ops: Any, frame: Any, neighbours: Sequence[Any], beside: Sequence[Any]) -> Any:
-    """What speaks for damage and against it, of a spread near to 1; nothing of it shows the picture itself.
+def _evidence(ops: Any, frame: Any, neighbours: Sequence[Any], beside: Sequence[Any]) -> tuple[Any, Any]:
+    """The classical detector's logit, and what speaks for damage and against it, of a spread near to 1.
 
-    A network that sees the picture learns the film's things by heart, and finds them in other shots.
+    Nothing of it shows the picture itself: a network that sees it learns the film's things by heart, and finds them in
+    other shots.
 
     Args:
         ops: where to compute (:mod:`wetgate.training.operations`).
@@ -219,7 +220,7 @@ def _evidence(ops: Any, frame: Any, neighbours: Sequence[Any], beside: Sequence[
         parts += [ops.affine(ops.at_most(times, 12.0), 0.25, 0.0)]
         parts += [ops.affine(misled, 40.0, -1.0), ops.affine(rough, 60.0, -1.0)]
     lines = [line for one in (frame, *beside) for line in _lines(ops, one)]
-    return ops.concat([start, *parts, ops.affine(ops.concat(lines), 40.0, 0.0)])
+    return start, ops.concat([*parts, *(ops.affine(line, 40.0, 0.0) for line in lines)])
 
 
 def fill(ops: Any, seen: Seen, hole: Any, weights: dict[str, Any]) -> Any:

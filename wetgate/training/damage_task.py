@@ -91,7 +91,8 @@ class Prepared:
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Prepared:
         own = self.seen
-        seen = Seen(change(own.frame), tuple(map(change, own.neighbours)), change(own.evidence), change(own.screen))
+        single = map(change, (own.start, own.evidence, own.screen))
+        seen = Seen(change(own.frame), tuple(map(change, own.neighbours)), *single)
         return Prepared(seen, change(self.truth), change(self.label), change(self.weight))
 
 
@@ -331,6 +332,7 @@ def _batch(parts: Sequence[Prepared]) -> Prepared:
     seen = Seen(
         join(*(part.seen.frame for part in parts)),
         tuple(join(*same) for same in zip(*(part.seen.neighbours for part in parts), strict=True)),
+        join(*(part.seen.start for part in parts)),
         join(*(part.seen.evidence for part in parts)),
         join(*(part.seen.screen for part in parts)),
     )

@@ -115,11 +115,11 @@ def moved(ops: Any, picture: Any, way: Any, level: int = 0, colours: int = 1) ->
     after, before = part, ops.affine(part, -1.0, 1.0)
     (up, left), (down, right) = ((ops.channels(one, 0, 1), ops.channels(one, 1, 2)) for one in (before, after))
     shares = ops.concat([ops.multiply(row, column) for row in (up, down) for column in (left, right)])
-    kernels = np.tile(_CORNERS, (colours, 1, 1, 1))
-    corners = ops.convolve(ops.pad_edges(picture, 1, 1), kernels, groups=colours, pad=False)
-    corners = ops.displace(corners, whole, _most(level))
-    each = (ops.channels(corners, 4 * colour, 4 * colour + 4) for colour in range(colours))
-    return ops.concat([ops.sum_channels(ops.multiply(one, shares)) for one in each])
+    mixed = []
+    for colour in range(colours):
+        corners = _near(ops, ops.channels(picture, colour, colour + 1), _CORNERS)
+        mixed.append(ops.sum_channels(ops.multiply(ops.displace(corners, whole, _most(level)), shares)))
+    return ops.concat(mixed) if colours > 1 else mixed[0]
 
 
 def _searched(ops: Any, middle: Any, other: Any, limit: float) -> Any:

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 
+_INT32 = 6
+"""As ONNX numbers its types."""
+
 
 class Numpy:
     """The pointwise operations on arrays, for what is computed before torch is loaded."""
@@ -180,14 +183,14 @@ class Onnx:
         return self.node("Reshape", self.node("GatherElements", source, index, axis=2), shape)
 
     def _places_of(self, shift: str) -> str:
-        """Which pixel of a flattened picture each place asks for, [N, 1, H*W]."""
-        shape = self.node("Shape", shift)
+        """Which pixel of a flattened picture each place asks for, [N, 1, H*W], int32."""
+        shape = self.node("Cast", self.node("Shape", shift), to=_INT32)
         height, width = (self.node("Gather", shape, self.constant(axis, np.int64)) for axis in (2, 3))
-        zero, one = self.constant(0, np.int64), self.constant(1, np.int64)
+        zero, one = self.constant(0, np.int32), self.constant(1, np.int32)
         places = []
         for channel, (length, sides) in enumerate(((height, [-1, 1]), (width, [1, -1]))):
             line = self.node("Reshape", self.node("Range", zero, length, one), self.constant(sides, np.int64))
-            moved = self.node("Cast", self.channels(shift, channel, channel + 1), to=7)
+            moved = self.node("Cast", self.channels(shift, channel, channel + 1), to=_INT32)
             last = self.node("Sub", length, one)
             places.append(self.node("Min", self.node("Max", self.node("Add", moved, line), zero), last))
         index = self.node("Add", self.node("Mul", places[0], width), places[1])
