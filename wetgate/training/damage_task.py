@@ -38,8 +38,8 @@ LINE, LINE_ROWS, THIN, WANDERS = 0.01, 48, 2, 2
 """Display values by which a line of the film itself, so many rows up and down and so many pixels to each side, stands
 out where it may be a scratch, which wanders so many pixels from frame to frame."""
 FALSE_SHARE = 1e-3
-"""Of the pixels that no damage is near: what may be taken for damage at the threshold that is chosen. The film's
-fastest shots and its own damage that nobody knows of are among them; in other shots it is mostly less."""
+"""Of the pixels that no damage is near: what may be taken for damage at the threshold that is chosen, if any of
+:data:`THRESHOLDS` takes so few."""
 USUAL_SHARE = 1e-2
 """Of a film's pixels: what is damaged, where F1 is told. Lessons show more, so that much is learnt from each."""
 NEAR = 8
@@ -47,7 +47,9 @@ NEAR = 8
 JUDGED_EACH, JUDGED_ODD = 1, 0.1
 """Lessons of each window that judges. They show what is rare as rarely as it comes, or a threshold would be chosen
 for it."""
-THRESHOLDS = tuple(np.round(np.arange(-2.0, 12.01, 0.25), 2).tolist())
+THRESHOLDS = tuple(np.round(np.arange(-2.0, 3.01, 0.25), 2).tolist())
+"""Logits that the threshold is chosen from. None is higher: a window or two that no motion can be found for, as of a
+whip pan, would make it so strict that little is found in the rest of the film."""
 
 _SHADE = 1e-2
 _JUDGING = 1
