@@ -18,7 +18,7 @@ from wetgate.errors import WetgateError
 from wetgate.onnx_model import DAMAGE, ModelCard, open_model
 
 DEVICES = ("auto", "cpu", "cuda")
-CPU_BUDGET = 1280 << 20
+CPU_BUDGET = 1152 << 20
 """Bytes for a model's intermediate results on the CPU: all sessions of a process share them. An HD frame is whole then,
 and a process that restores 4K stays below 2 GB.
 """
