@@ -249,9 +249,27 @@ class _Training:
             judged = [(sample, model) for sample in self.held_out]
             unseen += [look_at(sample, model) for sample in self.held_out]
             self.verdict = self._judged(unseen)
+        if not isinstance(self.first.contrast, Memory):
+            model, judged = self._better_of(model, judged)
         final = self._relied_upon(model, self.verdict)
         self._publish(final, "detail")
         return final, self.verdict, judged
+
+    def _better_of(
+        self, model: GaugeModel, judged: list[tuple[Sample, GaugeModel]]
+    ) -> tuple[GaugeModel, list[tuple[Sample, GaugeModel]]]:
+        """The trained model, or what was solved if pairs that were held out of it by turns gain more from that."""
+        from wetgate.training.gauge_judging import look_at
+
+        solved = [
+            (self.samples[index], one) for part, one in zip(self.parts, self.solved, strict=True) for index in part
+        ]
+        solved += [(sample, self.first) for sample in self.held_out]
+        verdict = self._judged([look_at(*pair) for pair in solved])
+        if not solved or np.mean(verdict.gains_db) <= np.mean(self.verdict.gains_db):
+            return model, judged
+        self.verdict = verdict
+        return self.first, solved
 
     def _judged(self, unseen: Sequence[Seen]) -> Verdict:
         from wetgate.training.gauge_judging import judge
