@@ -211,11 +211,7 @@ class _Training:
         self.solved = [
             first_model(self._inside(part), self.encoding, seed, remembered=remembered) for part in self.parts
         ]
-        seen = [
-            look_at(self.samples[index], model)
-            for part, model in zip(self.parts, self.solved, strict=True)
-            for index in part
-        ]
+        seen = [look_at(*pair) for pair in self._solved_without()]
         self._publish(self._relied_upon(self.first, self._judged(seen)), stage)
 
     def _train(self) -> tuple[GaugeModel, Verdict, list[tuple[Sample, GaugeModel]]]:
@@ -255,18 +251,23 @@ class _Training:
         self._publish(final, "detail")
         return final, self.verdict, judged
 
+    def _solved_without(self) -> list[tuple[Sample, GaugeModel]]:
+        """Each sample that is held out by turns, with what was solved without it."""
+        return [
+            (self.samples[index], model) for part, model in zip(self.parts, self.solved, strict=True) for index in part
+        ]
+
     def _better_of(
         self, model: GaugeModel, judged: list[tuple[Sample, GaugeModel]]
     ) -> tuple[GaugeModel, list[tuple[Sample, GaugeModel]]]:
         """The trained model, or what was solved if pairs that were held out of it by turns gain more from that."""
         from wetgate.training.gauge_judging import look_at
 
-        solved = [
-            (self.samples[index], one) for part, one in zip(self.parts, self.solved, strict=True) for index in part
-        ]
-        solved += [(sample, self.first) for sample in self.held_out]
+        solved = self._solved_without() + [(sample, self.first) for sample in self.held_out]
+        if not solved:
+            return model, judged
         verdict = self._judged([look_at(*pair) for pair in solved])
-        if not solved or np.mean(verdict.gains_db) <= np.mean(self.verdict.gains_db):
+        if np.mean(verdict.gains_db) <= np.mean(self.verdict.gains_db):
             return model, judged
         self.verdict = verdict
         return self.first, solved

@@ -164,7 +164,7 @@ def find(ops: Any, seen: Seen, weights: dict[str, Any]) -> Any:
 def dirt(ops: Any, seen: Seen, weights: dict[str, Any]) -> Any:
     """The logit [N, 1, H, W] of damage: what a network of ``weights`` finds, grown, and no small thing that flies."""
     before, after = ops.channels(seen.screen, 0, 1), ops.channels(seen.screen, 1, 2)
-    stands_out = ops.absolute(_spike(ops, *(luma(ops, ops.subtract(seen.frame, one)) for one in seen.neighbours[:2])))
+    stands_out = ops.absolute(spike(ops, *(luma(ops, ops.subtract(seen.frame, one)) for one in seen.neighbours[:2])))
     left = unexplained(ops, before, luma(ops, seen.frame), after, stands_out)
     grown = grow(ops, find(ops, seen, weights))
     return ops.choose(left, FLIES, grown, ops.affine(grown, 0.0, NEVER))
@@ -206,17 +206,17 @@ def _evidence(ops: Any, frame: Any, neighbours: Sequence[Any], beside: Sequence[
     parts, start = [], None
     for before, after in zip(neighbours[::2], neighbours[1::2], strict=True):
         first, last = (ops.subtract(frame, one) for one in (before, after))
-        spike = _spike(ops, first, last)
+        stands_out = spike(ops, first, last)
         apart = ops.absolute(ops.subtract(before, after))
-        rises = ops.most_of_channels(ops.subtract(ops.absolute(spike), ops.affine(apart, 0.5, 0.0)))
+        rises = ops.most_of_channels(ops.subtract(ops.absolute(stands_out), ops.affine(apart, 0.5, 0.0)))
         first, last, apart = (luma(ops, one) for one in (first, last, apart))
         if start is None:
             start = ops.at_most(ops.at_least(ops.affine(rises, *START), -MOST_START), MOST_START)
         misled = ops.mean_around(ops.at_most(apart, LIMIT), 4, 4)
         least = ops.smaller(ops.absolute(first), ops.absolute(last))
         rough = ops.mean_around(ops.at_most(least, 0.5 * LIMIT), 8, 8)
-        times = ops.divide(ops.most_of_channels(ops.absolute(spike)), ops.affine(misled, 1.0, 0.01))
-        parts += [_told(ops, one) for one in (spike, first, last, apart, rises)]
+        times = ops.divide(ops.most_of_channels(ops.absolute(stands_out)), ops.affine(misled, 1.0, 0.01))
+        parts += [_told(ops, one) for one in (stands_out, first, last, apart, rises)]
         parts += [ops.affine(ops.at_most(times, 12.0), 0.25, 0.0)]
         parts += [ops.affine(misled, 40.0, -1.0), ops.affine(rough, 60.0, -1.0)]
     lines = [line for one in (frame, *beside) for line in _lines(ops, one)]
@@ -283,7 +283,7 @@ def _lines(ops: Any, picture: Any) -> list[Any]:
     return [ops.mean_around(stands_out, rows, 0) for rows in LINES]
 
 
-def _spike(ops: Any, first: Any, last: Any) -> Any:
+def spike(ops: Any, first: Any, last: Any) -> Any:
     """The smaller of two differences where both are of one sign, with that sign, else 0."""
     lighter = ops.at_least(ops.smaller(first, last), 0.0)
     return ops.add(lighter, ops.at_most(ops.larger(first, last), 0.0))

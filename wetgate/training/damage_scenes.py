@@ -15,14 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetgate.simulate import dust
+from wetgate.training.motion import MULTIPLE
 
 Array = NDArray[np.float32]
 
 SMALLEST, LARGER = 144, 1.6
 """Pixels on a side down to which a window is reduced, so that crops of 96 fit within its margins; and how much larger
 it may be shown."""
-MULTIPLE = 16
-"""Of which a scene's sides are."""
 GRAIN = 1.7
 """Standard deviation of grain, for each unit of the median of what a blur takes off it."""
 PAN = 1.5

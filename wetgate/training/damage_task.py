@@ -272,7 +272,7 @@ def doubtful(window: Array, radius: int) -> Array:
     values = stacked.reshape(1, -1, *stacked.shape[2:]).clamp(damage_model.LEAST, damage_model.MOST)
     seen = see(Torch(), values, radius)
     first, last = ((seen.frame - one) for one in seen.neighbours[:2])
-    spike = torch.where(first * last > 0, torch.minimum(first.abs(), last.abs()), torch.zeros_like(first)).amax(1)
+    spike = damage_model.spike(Torch(), first, last).abs().amax(1)
     agree = (seen.neighbours[0] - seen.neighbours[1]).abs().amax(1)
     specks = F.max_pool2d(((spike > SPIKE) & (agree < 0.5 * spike)).float()[None], 5, stride=1, padding=2)
     return torch.maximum(specks, _scratched(seen))[0, 0].numpy()

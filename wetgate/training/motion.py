@@ -72,6 +72,7 @@ def _of_both(kernels: Array) -> Array:
 _SIDES = _kernels((1, 0), (-1, 0), (0, 1), (0, -1))
 _BETWEEN = 0.5 * (_SIDES + _kernels((0, 0)))
 _SLOPES = 0.5 * (_SIDES[0::2] - _SIDES[1::2])
+_SIDES_OF_BOTH, _SLOPES_OF_BOTH = _of_both(_SIDES), _of_both(_SLOPES)
 _CORNERS = _kernels((0, 0), (0, 1), (1, 0), (1, 1))
 
 
@@ -164,7 +165,7 @@ def _step(ops: Any, middle: Any, there: Any, help: Any, way: Any) -> Any:
     products = ops.concat([ops.multiply(trusted, one) for one in (down, right, differs)])
     products = ops.mean_around(products, SPREAD, SPREAD)
     yy, xy, _, xx, y, x = (ops.channels(products, at, at + 1) for at in range(6))
-    bends = ops.sum_channels(ops.absolute(_near(ops, way, _of_both(_SLOPES))))
+    bends = ops.sum_channels(ops.absolute(_near(ops, way, _SLOPES_OF_BOTH)))
     holds = ops.divide(ops.affine(bends, 0.0, SMOOTH * BREAK), ops.affine(bends, 1.0, BREAK))
     weights = _near(ops, holds, _BETWEEN)
     total = ops.sum_channels(weights)
@@ -172,7 +173,7 @@ def _step(ops: Any, middle: Any, there: Any, help: Any, way: Any) -> Any:
     whole = ops.subtract(ops.multiply(yy, xx), ops.multiply(xy, xy))
     farther = ops.affine(way, 0.0, 0.0)
     for _ in range(SOLVED):
-        beside = _near(ops, ops.add(way, farther), _of_both(_SIDES))
+        beside = _near(ops, ops.add(way, farther), _SIDES_OF_BOTH)
         pulls = []
         for at, force in enumerate((y, x)):
             mean = ops.sum_channels(ops.multiply(weights, ops.channels(beside, 4 * at, 4 * at + 4)))
