@@ -225,8 +225,7 @@ def as_table(rows: Sequence[Row]) -> str:
 
 def _row(name: str, method: str, picture: Pixels, truth: Pixels, scan: Pixels, before: Pixels | None = None) -> Row:
     lumas = [one @ LUMA for one in (picture, truth)]
-    tensors = [torch.from_numpy(np.ascontiguousarray(one))[None, None] for one in lumas]
-    moved = moved_to(tensors[0], tensors[1], torch.ones_like(tensors[0]), 0.5)[0, 0].numpy()
+    moved = moved_to(lumas[0], lumas[1], np.ones_like(lumas[0]), 0.5)
     differences = [one[..., [0, 2]] - one[..., [1]] for one in (np.clip(p, 0, 1) * 255 for p in (picture, scan))]
     return Row(
         name,

@@ -1,7 +1,7 @@
 """The gauge model: what happens to a frame's luma between `frames` and `restored`, written once.
 
-A copy of a copy, or a smaller gauge, has lost fine detail, contrast, and the look of its grain. Detail is drawn by a
-residual network at full resolution (before it is trained, by gains of bands); contrast comes from kernels
+A copy of a copy, or a smaller gauge, has lost fine detail, contrast, and the look of its grain. Detail is gains of
+bands, solved, and what a residual network at full resolution adds to them; contrast comes from kernels
 (:mod:`wetgate.training.gauge_contrast`); grain is the scan's own, band by band, as strong as was asked for
 (:mod:`wetgate.training.gauge_grain`). No noise is made up.
 
@@ -41,8 +41,8 @@ class GaugeModel:
         radius: frames before and after that are looked at.
         mean, scale: of the scan's seen luma in the pairs.
         contrast: gives contrast back: of any place, or, as a memory, of places that the pairs show; or None.
-        sharpening: gains, counted from 0, of the bands of detail, while there is no network.
-        network: weights of the residual network, empty where there is none.
+        sharpening: gains, counted from 0, of the bands of detail.
+        network: weights of the residual network that adds to them, empty where there is none.
         share: how much of what detail and grain change is taken, 0-1, where a place is not known from the pairs; where
             it is, all.
         grain: None to leave it as it comes.
@@ -110,11 +110,10 @@ def with_contrast(ops: Any, scan: Any, model: GaugeModel) -> tuple[Any, Any]:
 
 
 def detail(ops: Any, lumas: list[Any], model: GaugeModel) -> Any:
-    """Detail to be added [N, 1, H, W], with nothing of contrast in it."""
+    """Detail to be added [N, 1, H, W], with nothing of contrast in it: gains of bands, and what a network adds."""
+    drawn = sharpen(ops, lumas[model.radius], model.sharpening)
     if model.network:
-        drawn = draw(ops, lumas, model.network, model.mean, model.scale)
-    else:
-        drawn = sharpen(ops, lumas[model.radius], model.sharpening)
+        drawn = ops.add(drawn, draw(ops, lumas, model.network, model.mean, model.scale))
     return without_contrast(ops, drawn)
 
 

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetgate.images import LUMA
+from wetgate.training.gauge_contrast import curve_of
 from wetgate.training.gauge_model import MULTIPLE, seen
+from wetgate.training.gauge_shift import moved_to
 from wetgate.training.operations import Numpy
 
 Array = NDArray[np.float32]
@@ -31,7 +33,6 @@ class Sample:
         target: [H, W] seen luma of the reference, laid over the scan.
         weight: [H, W] how much each pixel counts, 0 where it is not to be trusted.
         untouched: [H', W'] seen luma of the reference before it was laid over anything, for its grain.
-        off_px: how far the reference still lies off, in pixels.
         frames, reference: [2r+1, h, w, 3] and [h, w, 3] from the middle, as encoded, sides up to :data:`WINDOW`.
     """
 
@@ -41,7 +42,6 @@ class Sample:
     target: Array
     weight: Array
     untouched: Array
-    off_px: float
     frames: Array
     reference: Array
 
@@ -78,20 +78,21 @@ def make_sample(
         number, frame: of the pair.
         weight: [H, W] 0-1.
         untouched: the reference as it was collected, any size; itself where it was not resampled.
-        off_px: how far the reference still lies off.
+        off_px: how far the reference still lies off, in pixels: its luma is moved to where the scan's shows the same.
     """
     height, width = reference.shape[:2]
     trust = np.ones((height, width), np.float32) if weight is None else np.clip(weight, 0, 1).astype(np.float32)
     trust = _without_edges(trust)
     rows, columns = (_middle(side) for side in (height, width))
+    lumas = [seen_luma(one, encoding) for one in frames]
+    target = _laid_over(seen_luma(reference, encoding), lumas[len(lumas) // 2], trust, off_px)
     return Sample(
         number=number,
         frame=frame,
-        scan=np.stack([_fitting(seen_luma(one, encoding)) for one in frames]),
-        target=_fitting(seen_luma(reference, encoding)),
+        scan=np.stack([_fitting(luma) for luma in lumas]),
+        target=_fitting(target),
         weight=_fitting(trust),
         untouched=seen_luma(reference if untouched is None else untouched, encoding),
-        off_px=off_px,
         frames=np.stack([one[rows, columns] for one in frames]),
         reference=np.ascontiguousarray(reference[rows, columns]),
     )
@@ -106,6 +107,14 @@ def scale_of(samples: Sequence[Sample]) -> tuple[float, float]:
     """Mean and standard deviation of the scans' luma; of a flat picture a little."""
     values = np.concatenate([sample.scan[len(sample.scan) // 2, ::4, ::4].ravel() for sample in samples])
     return float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64)) + 1e-2
+
+
+def _laid_over(target: Array, scan: Array, weight: Array, off_px: float) -> Array:
+    """The target where the scan shows it, which gets the target's contrast for that."""
+    if off_px <= 0:
+        return target
+    curve = curve_of([scan.ravel()], [(target - scan).ravel()], [weight.ravel()])
+    return moved_to(scan + curve.apply(Numpy(), scan), target, weight, off_px)
 
 
 def _without_edges(weight: Array) -> Array:

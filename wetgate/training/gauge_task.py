@@ -15,15 +15,15 @@ from torch import Tensor
 
 from wetgate.simulate.dust import Dust, damage_at
 from wetgate.training import residual_net
+from wetgate.training.gauge_bands import sharpen
 from wetgate.training.gauge_model import GaugeModel, draw, with_contrast, without_contrast
 from wetgate.training.gauge_samples import Sample
-from wetgate.training.gauge_shift import moved_to
 from wetgate.training.loop import gains_from_bfloat16
 from wetgate.training.torch_operations import Torch
 
 Array = NDArray[np.float32]
 
-RATE = 1e-3
+RATE = 2e-3
 DECAY = 1e-2
 PARTS, CROPS = 2, 4
 """A step's crops, in parts that are computed side by side, one thread each."""
@@ -61,7 +61,7 @@ class GaugeTask:
     _specks: list[Tensor] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def initial_weights(self) -> dict[str, Array]:
-        """A network that adds nothing."""
+        """A network that adds nothing to what was solved."""
         return residual_net.initial_weights(2 * self.model.radius + 1, 1, self.seed + self.index)
 
     def begin(self) -> None:
@@ -95,17 +95,18 @@ class GaugeTask:
     def _loss(self, crops: Tensor, weights: dict[str, Tensor]) -> Tensor:
         count = 2 * self.model.radius + 1
         lumas = [crops[:, i : i + 1] for i in range(count)]
-        start, target, weight, off = (crops[:, count + i : count + i + 1] for i in range(4))
+        start, target, weight = (crops[:, count + i : count + i + 1] for i in range(3))
         kind = torch.bfloat16 if gains_from_bfloat16(self.device) else torch.float32
         with torch.autocast(self.device, kind, enabled=kind != torch.float32):
             drawn = draw(Torch(), lumas, weights, self.model.mean, self.model.scale)
-        answer = start + without_contrast(Torch(), drawn.float())
-        error = without_contrast(Torch(), answer - moved_to(answer, target, weight, off)) / self.model.scale
+        added = sharpen(Torch(), lumas[self.model.radius], self.model.sharpening) + drawn.float()
+        answer = start + without_contrast(Torch(), added)
+        error = without_contrast(Torch(), answer - target) / self.model.scale
         inside = np.s_[:, :, INSET:-INSET, INSET:-INSET] if crops.shape[2] > 4 * INSET < crops.shape[3] else np.s_[:]
         return (weight * error**2)[inside].sum() / weight[inside].sum().clamp_min(1e-6)
 
     def _draw(self, generator: np.random.Generator) -> Tensor:
-        """A batch of crops, mirrored at random, some with dust on the scan: it is no detail to sharpen."""
+        """A batch of crops, mirrored at random, some with dust on scan and target: it is left as it is."""
         side = min(SIDE, *(min(lesson.shape[1:]) for lesson in self._lessons))
         crops = []
         for _ in range(CROPS):
@@ -115,8 +116,9 @@ class GaugeTask:
                 plane = _cut(self._specks[int(generator.integers(SPECKS))][None], side, generator)
                 level = self.model.mean + self.model.scale * float(generator.uniform(-3, 3))
                 crop = crop.clone()
-                for own in (self.model.radius, 2 * self.model.radius + 1):  # this frame, and where the network starts
-                    crop[own] += plane[0] * (level - crop[own])
+                start = 2 * self.model.radius + 1
+                for channel in (self.model.radius, start, start + 1):  # this frame, with contrast, and the target
+                    crop[channel] += plane[0] * (level - crop[channel])
             for side_to_side in (1, 2):
                 if generator.integers(2):
                     crop = crop.flip(side_to_side)
@@ -125,12 +127,11 @@ class GaugeTask:
 
 
 def lesson(sample: Sample, model: GaugeModel) -> Tensor:
-    """[2r+5, H, W]: the scan's frames, where the network starts, the target, its weight, and how far it lies off."""
+    """[2r+4, H, W]: the scan's frames, where the network starts, the target and its weight."""
     scan = torch.from_numpy(sample.scan)
     with torch.no_grad():
         start, _ = with_contrast(Torch(), scan[model.radius][None, None], model)
-    off = np.full_like(sample.target, sample.off_px)
-    others = [torch.from_numpy(plane)[None] for plane in (sample.target, sample.weight, off)]
+    others = [torch.from_numpy(plane)[None] for plane in (sample.target, sample.weight)]
     return torch.cat([scan, start[0], *others])
 
 
