@@ -56,8 +56,8 @@ def expected_of(residual_px: float | None) -> float:
 def _step(guide: Array, target: Array, weight: Array, shift: Array, expected: float) -> Array:
     """[H, W, 2] x and y to go farther in the target, which has been moved by ``shift``."""
     seen, wanted = _mean(guide, 3), _mean(target, 3)
-    down, across = np.gradient(np.pad(wanted, 1, mode="edge"))
-    down, across = down[1:-1, 1:-1], across[1:-1, 1:-1]
+    wider = np.pad(wanted, 1, mode="edge")
+    down, across = (wider[2:, 1:-1] - wider[:-2, 1:-1]) / 2, (wider[1:-1, 2:] - wider[1:-1, :-2]) / 2
     error = seen - wanted
     error -= _mean(error, _COARSE)
     xx, xy, yy, xe, ye = (
