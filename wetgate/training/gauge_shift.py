@@ -57,9 +57,10 @@ def _step(guide: Array, target: Array, weight: Array, shift: Array, expected: fl
     """[H, W, 2] x and y to go farther in the target, which has been moved by ``shift``."""
     seen, wanted = _mean(guide, 3), _mean(target, 3)
     wider = np.pad(wanted, 1, mode="edge")
-    down, across = (wider[2:, 1:-1] - wider[:-2, 1:-1]) / 2, (wider[1:-1, 2:] - wider[1:-1, :-2]) / 2
-    error = seen - wanted
-    error -= _mean(error, _COARSE)
+    down = np.float32(0.5) * (wider[2:, 1:-1] - wider[:-2, 1:-1])
+    across = np.float32(0.5) * (wider[1:-1, 2:] - wider[1:-1, :-2])
+    differs = seen - wanted
+    error: Array = differs - _mean(differs, _COARSE)
     xx, xy, yy, xe, ye = (
         _mean(weight * a * b, AROUND)
         for a, b in ((across, across), (across, down), (down, down), (across, error), (down, error))
