@@ -86,6 +86,15 @@ def test_a_film_is_enough_to_learn_from(trained):
     assert open_model(run.folder / "model_fp16.onnx").card.half_of == model.sha256
 
 
+def test_the_first_model_is_there_before_any_lesson(trained):
+    run = open_restoration(trained[0]).latest_run()
+    events = [json.loads(line) for line in (run.folder / "events.jsonl").read_text(encoding="utf-8").splitlines()]
+    kinds = [(event["event"], event.get("stage")) for event in events]
+    assert kinds.index(("model", "before training")) < kinds.index(("checkpoint", None))
+    stages = [stage for kind, stage in kinds if kind == "model"]
+    assert stages[0] == "before training" and stages[-1] == "trained"
+
+
 def test_masks_are_found_edited_and_repaired_by_exactly(trained, film, tmp_path, wetgate):
     folder, _ = trained
     masks, out = tmp_path / "masks", tmp_path / "out"

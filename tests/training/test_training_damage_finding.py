@@ -1,4 +1,4 @@
-"""What a network finds after a few seconds of training, and what it leaves alone."""
+"""What the networks find that every training starts from, and what they leave alone."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from wetgate.recipes.damage import FIRST_THRESHOLD
 from wetgate.simulate import dust
-from wetgate.training import damage_model
+from wetgate.training import damage_model, damage_prior
 from wetgate.training.damage_task import DamageTask, Material, doubtful, parted
 from wetgate.training.loop import State, train
 from wetgate.training.torch_operations import Torch
@@ -30,7 +31,8 @@ def window(seed, side=SIDE):
 @pytest.fixture(scope="module")
 def task():
     windows = [window(seed) for seed in range(12)]
-    return DamageTask(0, Material(windows[:9]), Material(windows[9:]), radius=1, lessons=60, seed=3, device="cpu")
+    learnt, judging = Material(windows[:9], [1.0] * 9), Material(windows[9:], [1.0] * 3)
+    return DamageTask(0, learnt, judging, radius=1, lessons=60, seed=3, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -39,17 +41,25 @@ def weights(task):
     return train(task, State(), lambda state: state.step / STEPS, lambda state, loss: None).weights
 
 
-@pytest.fixture(scope="module")
-def find(task, weights):
-    """Where damage is found in a window, away from its edges."""
-    threshold = task.judged(weights)["threshold"]
+def seen_of(frames, radius=1):
+    values = torch.from_numpy(np.ascontiguousarray(frames.transpose(0, 3, 1, 2))).reshape(1, -1, *frames.shape[1:3])
+    with torch.no_grad():
+        return damage_model.see(Torch(), values, radius)
 
-    @torch.no_grad()
+
+def finding(radius=1):
+    return {name: torch.from_numpy(one) for name, one in parted(damage_prior.read(radius), "finding").items()}
+
+
+@pytest.fixture(scope="module")
+def find():
+    """Where damage is found in a window, away from its edges."""
+    weights = finding()
+
     def find(frames):
-        values = torch.from_numpy(np.ascontiguousarray(frames.transpose(0, 3, 1, 2))).reshape(1, -1, *frames.shape[1:3])
-        seen = damage_model.see(Torch(), values, 1)
-        logit = damage_model.dirt(Torch(), seen, parted(weights, "finding"))
-        return logit[0, 0, 24:-24, 24:-24].numpy() > threshold
+        with torch.no_grad():
+            logit = damage_model.dirt(Torch(), seen_of(frames), weights)
+        return logit[0, 0, 24:-24, 24:-24].numpy() > FIRST_THRESHOLD
 
     return find
 
@@ -126,7 +136,7 @@ def test_rain_is_left_where_it_falls(find):
 def test_a_scratch_of_the_film_itself_is_in_doubt_so_it_is_not_learnt_to_be_clean(level):
     frames = window(31)
     frames[:, :, 60:62] += level
-    doubt = doubtful(frames, 1)[24:-24]
+    doubt = doubtful(frames, 1, finding())[24:-24]
     assert doubt[:, 60:62].mean() > 0.9
     assert doubt[:, :52].mean() < 0.02 and doubt[:, 70:].mean() < 0.02
 
@@ -135,12 +145,29 @@ def test_a_line_that_moves_with_the_picture_is_not_in_doubt():
     picture = window(31, SIDE + 16)[1]
     picture[:, 68:70] += 0.08
     frames = np.stack([picture[8:-8, right : right + SIDE] for right in (3, 8, 13)])
-    assert doubtful(frames, 1)[24:-24, 24:-24].mean() < 0.02
+    assert doubtful(frames, 1, finding())[24:-24, 24:-24].mean() < 0.02
 
 
 def test_a_speck_of_the_film_itself_is_in_doubt():
     frames = window(30)
     speck = with_disc(frames, 1, (60.3, 58.6), level=0.03)
-    doubt = doubtful(frames, 1)[24:-24, 24:-24]
+    doubt = doubtful(frames, 1, finding())[24:-24, 24:-24]
     assert doubt[speck].mean() > 0.9
     assert doubt[~cv2.dilate(speck.astype(np.uint8), np.ones((9, 9))).astype(bool)].mean() < 0.02
+
+
+def test_without_a_network_to_tell_nothing_is_in_doubt():
+    assert not doubtful(window(30), 1, {}).any()
+
+
+def test_for_two_frames_each_way_networks_start_as_those_for_one():
+    random = np.random.default_rng(3)
+    frames = np.concatenate([window(41)[:1], window(40), window(42)[:1]])
+    narrow, wide = seen_of(frames[1:4]), seen_of(frames, 2)
+    with torch.no_grad():
+        logits = [damage_model.find(Torch(), one, finding(radius)) for radius, one in ((1, narrow), (2, wide))]
+        filling = {name: torch.from_numpy(one) for name, one in parted(damage_prior.read(2), "filling").items()}
+        hole = torch.from_numpy((random.random((1, 1, SIDE, SIDE)) > 0.9).astype(np.float32))
+        filled = damage_model.fill(Torch(), wide, hole, filling)
+    torch.testing.assert_close(*logits)
+    assert torch.isfinite(filled).all() and float((filled - wide.frame).abs().mean()) < 0.1

@@ -9,7 +9,7 @@ import torch
 
 from wetgate.training.damage_lessons import VISIBLE, lessons_of_pair, make_lesson
 from wetgate.training.damage_scenes import Scene, as_it_may_come
-from wetgate.training.damage_task import FALSE_SHARE, DamageTask, Material, doubtful
+from wetgate.training.damage_task import FALSE_SHARE, DamageTask, Material
 from wetgate.training.loop import State, train
 
 SIDE = 96
@@ -72,10 +72,8 @@ def test_small_things_that_fly_belong_to_the_truth(windows):
 def test_where_the_film_may_be_damaged_nothing_is_learnt(windows):
     frames = windows[0].copy()
     frames[1, 40:46, 50:55] = 0.02
-    suspect = doubtful(frames, 1)
-    assert suspect[40:46, 50:55].all()
-    assert suspect.mean() < 0.05
-    assert doubtful(windows[0], 1).mean() < 0.01
+    suspect = np.zeros((SIDE, SIDE), np.float32)
+    suspect[38:48, 48:57] = 1
     for seed in range(8):  # as it is, turned, rescaled, held
         lesson = make_lesson([Scene(frames, suspect)], 0, np.random.default_rng(seed))
         dark = lesson.truth.max(axis=2) < 0.06
@@ -100,7 +98,8 @@ def test_a_pair_tells_its_own_damage():
 
 @pytest.fixture(scope="module")
 def task(windows):
-    return DamageTask(0, Material(windows[:3]), Material(windows[3:]), radius=1, lessons=12, seed=3, device="cpu")
+    learnt, judging = Material(windows[:3], [1.0] * 3), Material(windows[3:], [1.0])
+    return DamageTask(0, learnt, judging, radius=1, lessons=12, seed=3, device="cpu")
 
 
 def test_steps_follow_from_the_generator_alone(task):

@@ -1,7 +1,8 @@
 """The `damage` recipe: dust, scratches, stains and splices, found and repaired without any reference.
 
-Four steps: take windows out of the film (frames with their neighbours, a part of each), train both networks on
-simulated damage over them (a model.onnx at each checkpoint), choose the threshold on windows that no lesson was made
+Networks start from what was learnt on made-up scenes (:mod:`wetgate.training.damage_prior`), which is the first
+model.onnx. Four steps: take windows out of the film (frames with their neighbours, a part of each), train both networks
+on simulated damage over them (a model.onnx at each checkpoint), choose the threshold on windows that no lesson was made
 of, report. Where the restoration has pairs, what their scans show and their references do not is learnt as damage too.
 
 Errors: nothing to learn from, frames that are too small or cannot be read, a full disk. A stop keeps the model that is
@@ -33,7 +34,7 @@ from wetgate.training.operations import Numpy
 
 if TYPE_CHECKING:
     from wetgate.training.damage_lessons import Lesson
-    from wetgate.training.damage_task import DamageTask
+    from wetgate.training.damage_task import DamageTask, Material
     from wetgate.training.loop import State
 
 Array = NDArray[np.float32]
@@ -49,8 +50,13 @@ HELD_OUT = 5
 """Each fifth frame is for judging alone."""
 LESSONS_PER_SECOND, LESSONS_PER_STEP, MOST_LESSONS = 2.4, 0.4, 720
 """Fewer are learnt by heart: what is found on other shots then gets worse with every step."""
-USUAL_WIDTH = 2048
-"""Up to this width of a frame damage is simulated at the sizes that dirt has there; on wider ones larger."""
+USUAL_WIDTHS = 640, 2048
+"""On frames as wide as these damage is simulated at the sizes that dirt has there; smaller on narrower ones, larger on
+wider ones."""
+RATE = 1e-3
+"""Largest learning rate: networks know much before they see the film."""
+FIRST_THRESHOLD = 1.5
+"""Of the model before training."""
 REPORT_S = 4.0
 LIMITS = (
     "The damage is simulated, and like that of the lessons: what is on the film may be found less well. Look through "
@@ -98,7 +104,7 @@ class _Training:
         self.windows: list[Array] = []
         self.origins: list[tuple[str, int]] = []
         self.given: list[Lesson] = []
-        self.scale = 1.0
+        self.scales: list[float] = []
 
     def go(self) -> dict[str, Any]:
         if self.radius == 0:
@@ -120,7 +126,7 @@ class _Training:
             self.work.keep_settings()
         self.windows = list(self._cut_out(plan))
         self.origins = [(one["scan"], one["frame"]) for one in plan]
-        self.scale = max([1.0, *(one["width"] / USUAL_WIDTH for one in plan)])
+        self.scales = [_scale_of(one["width"]) for one in plan]
         if self.restoration.pairs():
             self._take_in_pairs()
         if len(self.windows) < 2:
@@ -205,14 +211,16 @@ class _Training:
             self.given += found
             self.windows += [lesson.frames for lesson in found]
             self.origins += [(f"pair {pair.number}", pair.frame)] * len(found)
+            self.scales += [_scale_of(frames.shape[2])] * len(found)
             self.pairs.append(pair.number)
         self.work.note_pairs(len(self.pairs), [])
 
     # Train and choose
 
     def _train(self) -> tuple[DamageTask, State, dict[str, float]]:
-        from wetgate.training.damage_task import DamageTask, Material
-        from wetgate.training.loop import from_checkpoint, settle
+        from wetgate.training import damage_prior
+        from wetgate.training.damage_task import DamageTask
+        from wetgate.training.loop import from_checkpoint, settle, weights_of
 
         settle()
         device = self.work.device()
@@ -223,26 +231,31 @@ class _Training:
         state = from_checkpoint(whole["state"]) if whole else None
         if whole:
             self.run.emit({"event": "resumed", "job": 0, "step": 0 if state is None else state.step})
+        start = damage_prior.read(self.radius)
+        if state is None:
+            self._publish(self._model(start, FIRST_THRESHOLD), "before training")
         task = DamageTask(
             index=0,
-            material=Material([self.windows[at] for at in self.learning], self.scale),
-            held_out=Material([self.windows[at] for at in self.judging], self.scale),
+            material=self._material(self.learning),
+            held_out=self._material(self.judging),
             radius=self.radius,
             lessons=lessons,
+            start=start,
             given=self.given,
             seed=self.options.seed,
             device=device,
+            rate=RATE,
             obey=self.work.obey,
         )
         self.work.tell(state="training", message="damaging windows of the film")
 
         def keep(state: State) -> None:
             self._save(state, planned, lessons)
-            self._publish(self._model(state, task.judged(state.weights)), "so far")
+            self._publish(self._model(weights_of(state), task.judged(state.weights)["threshold"]), "so far")
 
         state = self.work.train_network(task, planned, "learning to find and to fill damage", state=state, keep=keep)
         judged = task.judged(state.weights)
-        self._publish(self._model(state, judged), "trained")
+        self._publish(self._model(weights_of(state), judged["threshold"]), "trained")
         return task, state, judged
 
     def _planned_training(self) -> float:
@@ -260,13 +273,16 @@ class _Training:
             return "of the only frame there is, which it has seen elsewhere"
         return "of frames that it had not seen"
 
-    def _model(self, state: State, judged: dict[str, float]) -> DamageModel:
-        from wetgate.training.damage_task import parted
-        from wetgate.training.loop import weights_of
+    def _material(self, windows: Sequence[int]) -> Material:
+        from wetgate.training.damage_task import Material
 
-        weights = weights_of(state)
+        return Material([self.windows[at] for at in windows], [self.scales[at] for at in windows])
+
+    def _model(self, weights: dict[str, Array], threshold: float) -> DamageModel:
+        from wetgate.training.damage_task import parted
+
         return DamageModel(
-            self.encoding, self.radius, parted(weights, "finding"), parted(weights, "filling"), judged["threshold"]
+            self.encoding, self.radius, parted(weights, "finding"), parted(weights, "filling"), threshold
         )
 
     def _save(self, state: State, planned: float, lessons: int) -> None:
@@ -288,6 +304,7 @@ class _Training:
             protected=PROTECTED,
             limitations=[
                 f"Stage: {stage}. What is painted over damage is a guess from frames before and after and from around.",
+                "Its networks had learnt on made-up scenes before they saw this film, and on nobody's footage.",
                 "Small things that appear on one frame alone look like dirt: look through the masks where it rains or "
                 "sparks fly.",
                 "Damage at the same place of several frames is closed from its rim where neighbours do not help.",
@@ -299,9 +316,10 @@ class _Training:
     def _finish(self, task: DamageTask, state: State, judged: dict[str, float]) -> dict[str, Any]:
         from wetgate.files import write_json
         from wetgate.recipes.looking import Shown, write_recipe_report
+        from wetgate.training.loop import weights_of
 
         self.work.tell(message="writing the report", eta_s=None)
-        model = self._model(state, judged)
+        model = self._model(weights_of(state), judged["threshold"])
         self.work.publish_half(lambda ops, frames: forward(ops, frames, model), self._card("trained"))
         frames = itertools.cycle([self.origins[at][1] for at in self.judging])
         shown = [
@@ -342,6 +360,12 @@ class _Training:
             "steps": state.step,
             "summary": lines,
         }
+
+
+def _scale_of(width: int) -> float:
+    """Of simulated damage on frames so wide."""
+    least, most = USUAL_WIDTHS
+    return max(min(1.0, width / least), width / most)
 
 
 def held_out(origins: Sequence[tuple[str, int]]) -> tuple[list[int], list[int]]:

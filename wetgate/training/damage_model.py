@@ -10,7 +10,7 @@ its rim, and from what still shines through. A pixel outside the mask is the sca
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -61,6 +61,8 @@ LAST_CHOICE, UNLIKE = -3.0, 60.0
 neighbour is unlike the frame around, less of it."""
 
 _BAND = 3
+_STEP = 10
+"""Channels that the finding network is told about the neighbours of one step."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,25 @@ def initial_weights(radius: int, seed: int) -> tuple[dict[str, Array], dict[str,
     finding = residual_net.initial_weights(_told_of(radius), 1, seed, FINDING_WIDTHS)
     filling = residual_net.initial_weights(8 + 9 * radius, 3 * (3 + 2 * radius), seed + 1, FILLING_WIDTHS)
     return finding, filling
+
+
+def widened(weights: Mapping[str, Array], radius: int) -> dict[str, Array]:
+    """Weights of both networks for ``radius``, of those for 1, by "finding.NAME" and "filling.NAME".
+
+    What they say of the farther neighbours is nothing yet; their finding network answers as that for 1 does.
+    """
+    told = [*range(_STEP), *range(_STEP * radius, _told_of(radius))]
+    seen = [*range(14), 8 + 6 * radius, 8 + 7 * radius, 9 + 7 * radius]
+    drawn = [*range(3), *(3 + (2 + 2 * radius) * colour + choice for colour in range(3) for choice in range(4))]
+    wide = dict(weights)
+    for name, first, inputs in (("finding", told, _told_of(radius)), ("filling", seen, 8 + 9 * radius)):
+        narrow = weights[f"{name}.down0.a.weight"]
+        wide[f"{name}.down0.a.weight"] = np.zeros((len(narrow), inputs, *narrow.shape[2:]), np.float32)
+        wide[f"{name}.down0.a.weight"][:, first] = narrow
+    for name in ("filling.out.weight", "filling.out.bias"):
+        wide[name] = np.zeros((3 * (3 + 2 * radius), *weights[name].shape[1:]), np.float32)
+        wide[name][drawn] = weights[name]
+    return wide
 
 
 def forward(ops: Any, frames: Any, model: DamageModel) -> Any:
@@ -188,7 +209,7 @@ def grow(ops: Any, logit: Any) -> Any:
 
 def _told_of(radius: int) -> int:
     """Channels of the evidence that the finding network is told."""
-    return 10 * radius + 5 * len(LINES)
+    return _STEP * radius + 5 * len(LINES)
 
 
 def _evidence(ops: Any, frame: Any, neighbours: Sequence[Any], beside: Sequence[Any]) -> tuple[Any, Any]:

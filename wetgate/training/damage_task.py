@@ -32,11 +32,9 @@ MOST_GRADIENT = 0.3
 BATCH, FILLING_BATCH = 8, 4
 """Crops that finding and filling learn from in a step; side by side, they then take about as long."""
 CROP = 96
-SPIKE = 0.08
-"""Display values by which a frame of the film itself stands out from both neighbours where it may be damaged."""
-LINE, LINE_ROWS, THIN, WANDERS = 0.01, 48, 2, 2
-"""Display values by which a line of the film itself, so many rows up and down and so many pixels to each side, stands
-out where it may be a scratch, which wanders so many pixels from frame to frame."""
+DOUBT, DOUBT_AROUND = 0.5, 2
+"""Logit from which the network that a training starts from takes something of the film itself for damage, and pixels
+around it that are in doubt, too."""
 FALSE_SHARE = 1e-3
 """Of the pixels that no damage is near: what may be taken for damage at the threshold that is chosen, if any of
 :data:`THRESHOLDS` takes so few."""
@@ -61,11 +59,11 @@ class Material:
 
     Attributes:
         windows: [2r+1, H, W, 3] each, display values; H and W multiples of the model's.
-        scale: of damage, in pixels of a frame 640 wide.
+        scales: of damage on each, in pixels of a frame 640 wide.
     """
 
     windows: Sequence[Array]
-    scale: float = 1.0
+    scales: Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -108,6 +106,8 @@ class DamageTask:
         held_out: the same, for judging; perhaps without windows.
         radius: frames before and after.
         lessons: how many are made.
+        start: weights to start from, by name; empty for new ones. What they find in the film itself is in doubt: it is
+            neither learnt as damage nor as clean.
         given: lessons that pairs give, in addition.
         obey: called after each lesson that is made; may raise to stop.
         seed: of the run.
@@ -122,6 +122,7 @@ class DamageTask:
     lessons: int
     seed: int
     device: str
+    start: Mapping[str, Array] = field(default_factory=dict)
     given: Sequence[Lesson] = ()
     obey: Callable[[], None] = lambda: None
     rate: float = RATE
@@ -131,6 +132,8 @@ class DamageTask:
 
     def initial_weights(self) -> dict[str, Array]:
         """Of both networks, by "finding.NAME" and "filling.NAME"."""
+        if self.start:
+            return dict(self.start)
         both = damage_model.initial_weights(self.radius, self.seed + self.index)
         return {f"{net}.{key}": one for net, own in zip(_LOSSES, both, strict=True) for key, one in own.items()}
 
@@ -207,12 +210,14 @@ class DamageTask:
 
     def _made(self, material: Material, count: int, use: int) -> list[Prepared]:
         odd = JUDGED_ODD if use == _JUDGING else 1.0
-        suspects = _side_by_side().map(lambda window: doubtful(window, self.radius), material.windows)
+        finding = {key: torch.from_numpy(one).to(self.device) for key, one in parted(self.start, "finding").items()}
+        suspects = _side_by_side().map(lambda one: doubtful(one, self.radius, finding, self.device), material.windows)
         scenes = list(map(Scene, material.windows, suspects))
 
         def make(number: int) -> Prepared:
             random = np.random.default_rng((self.seed, self.index, use, number))
-            lesson = make_lesson(scenes, number % len(scenes), random, scale=material.scale, odd=odd)
+            at = number % len(scenes)
+            lesson = make_lesson(scenes, at, random, scale=material.scales[at], odd=odd)
             return prepared(lesson, self.radius, self.device)
 
         lessons = []
@@ -252,9 +257,7 @@ def parted(weights: Mapping[str, Value], net: str) -> dict[str, Value]:
 @torch.no_grad()
 def prepared(lesson: Lesson, radius: int, device: str) -> Prepared:
     """A lesson on the device, its margin cut off."""
-    stacked = torch.from_numpy(np.ascontiguousarray(lesson.frames.transpose(0, 3, 1, 2)))
-    values = stacked.reshape(1, -1, *stacked.shape[2:]).to(device)
-    values = values.clamp(damage_model.LEAST, damage_model.MOST)
+    values = _values(lesson.frames, device)
     planes = [torch.from_numpy(one.copy())[None, None].to(device) for one in (lesson.label, lesson.weight)]
     truth = torch.from_numpy(lesson.truth.transpose(2, 0, 1)[None].copy()).to(device)
     inside = slice(MARGIN, -MARGIN)
@@ -262,36 +265,21 @@ def prepared(lesson: Lesson, radius: int, device: str) -> Prepared:
 
 
 @torch.no_grad()
-def doubtful(window: Array, radius: int) -> Array:
-    """[H, W] 1 where a window may be damaged by itself.
+def doubtful(window: Array, radius: int, finding: Mapping[str, Tensor], device: str = "cpu") -> Array:
+    """[H, W] 1 where a window may be damaged by itself, as far as a finding network can tell; 0 without one."""
+    if not finding:
+        return np.zeros(window.shape[1:3], np.float32)
+    seen = see(Torch(), _values(window, device), radius)
+    found = (damage_model.dirt(Torch(), seen, finding) > DOUBT).float()
+    around = F.max_pool2d(found, 2 * DOUBT_AROUND + 1, stride=1, padding=DOUBT_AROUND)
+    return np.asarray(around[0, 0].cpu().numpy())
 
-    That is where its middle frame stands out from both neighbours, which agree; and where it has a thin upright line
-    that another frame has at the same place of the screen: a scratch, or what stands still and looks like one.
-    """
+
+def _values(window: Array, device: str) -> Tensor:
+    """[1, 3 * (2r+1), H, W] of a window, as the model sees it."""
     stacked = torch.from_numpy(np.ascontiguousarray(window.transpose(0, 3, 1, 2)))
-    values = stacked.reshape(1, -1, *stacked.shape[2:]).clamp(damage_model.LEAST, damage_model.MOST)
-    seen = see(Torch(), values, radius)
-    first, last = ((seen.frame - one) for one in seen.neighbours[:2])
-    spike = damage_model.spike(Torch(), first, last).abs().amax(1)
-    agree = (seen.neighbours[0] - seen.neighbours[1]).abs().amax(1)
-    specks = F.max_pool2d(((spike > SPIKE) & (agree < 0.5 * spike)).float()[None], 5, stride=1, padding=2)
-    return torch.maximum(specks, _scratched(seen))[0, 0].numpy()
-
-
-def _scratched(seen: Seen) -> Tensor:
-    """[1, 1, H, W] 1 where a window may be scratched by itself."""
-    line, before, after = map(_lines, (damage_model.luma(Torch(), seen.frame), *seen.screen.split(1, 1)))
-    aside = F.max_pool2d(torch.maximum(before, after), (1, 2 * WANDERS + 1), stride=1, padding=(0, WANDERS))
-    found = ((line > LINE) & (aside > LINE / 2)).float().amax(1, keepdim=True)
-    return F.max_pool2d(found, (LINE_ROWS + 1, 2 * THIN + 1), stride=1, padding=(LINE_ROWS // 2, THIN))
-
-
-def _lines(luma: Tensor) -> Tensor:
-    """By how much thin upright lines are lighter than both their sides, and darker [1, 2, H, W]; means over rows."""
-    sides = [luma - Torch().shift(luma, 0, columns) for columns in (-THIN, THIN)]
-    each = torch.cat([torch.minimum(*sides), -torch.maximum(*sides)], 1)
-    each = each.clamp(-damage_model.LINE_LIMIT, damage_model.LINE_LIMIT)
-    return F.avg_pool2d(each, (2 * LINE_ROWS + 1, 1), stride=1, padding=(LINE_ROWS, 0), count_include_pad=False)
+    values = stacked.reshape(1, -1, *stacked.shape[2:]).to(device)
+    return values.clamp(damage_model.LEAST, damage_model.MOST)
 
 
 def _found(damaged: Tensor, near: Tensor, far: Tensor, threshold: float) -> dict[str, float]:
