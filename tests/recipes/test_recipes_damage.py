@@ -90,7 +90,7 @@ def test_the_first_model_is_there_before_any_lesson(trained):
     run = open_restoration(trained[0]).latest_run()
     events = [json.loads(line) for line in (run.folder / "events.jsonl").read_text(encoding="utf-8").splitlines()]
     kinds = [(event["event"], event.get("stage")) for event in events]
-    assert kinds.index(("model", "before training")) < kinds.index(("checkpoint", None))
+    assert kinds.index(("model", "before training")) < kinds.index(("job", None))
     stages = [stage for kind, stage in kinds if kind == "model"]
     assert stages[0] == "before training" and stages[-1] == "trained"
 
