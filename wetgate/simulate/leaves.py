@@ -85,8 +85,9 @@ def _motion(random: np.random.Generator, speed: float) -> tuple[FloatArray, floa
 
 def _branch(random: np.random.Generator, height: int, width: int, camera: tuple[FloatArray, float, float]) -> _Branch:
     own = _motion(random, random.choice((0.0, 1.0, 6.0, 16.0), p=(0.4, 0.3, 0.2, 0.1)))
-    step, turn, growth = (one + other for one, other in zip(own, camera, strict=True))
-    return _Branch(random.uniform((0, 0), (width, height)), step, turn, growth, _texture(random, height, width))
+    place = random.uniform((0, 0), (width, height))
+    step, turn, growth = own[0] + camera[0], own[1] + camera[1], own[2] + camera[2]
+    return _Branch(place, step, turn, growth, _texture(random, height, width))
 
 
 def _texture(random: np.random.Generator, height: int, width: int) -> Array:

@@ -6,11 +6,14 @@ lines, not pictures, so what they learn of one film holds for others.
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wetgate.files import write_bytes
 from wetgate.training.damage_model import widened
 
 Array = NDArray[np.float32]
@@ -22,7 +25,10 @@ PATH = Path(__file__).with_name("damage_prior.npz")
 
 def write(weights: dict[str, Array]) -> None:
     """Keep weights by name, in half precision."""
-    np.savez_compressed(PATH, **{name: value.astype(np.float16) for name, value in weights.items()})
+    kept: dict[str, Any] = {name: value.astype(np.float16) for name, value in weights.items()}
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **kept)
+    write_bytes(PATH, stream.getvalue())
 
 
 def read(radius: int) -> dict[str, Array]:

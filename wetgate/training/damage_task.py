@@ -265,7 +265,7 @@ def prepared(lesson: Lesson, radius: int, device: str) -> Prepared:
 
 
 @torch.no_grad()
-def doubtful(window: Array, radius: int, finding: Mapping[str, Tensor], device: str = "cpu") -> Array:
+def doubtful(window: Array, radius: int, finding: dict[str, Tensor], device: str = "cpu") -> Array:
     """[H, W] 1 where a window may be damaged by itself, as far as a finding network can tell; 0 without one."""
     if not finding:
         return np.zeros(window.shape[1:3], np.float32)
