@@ -141,10 +141,16 @@ def test_a_scratch_of_the_film_itself_is_in_doubt_so_it_is_not_learnt_to_be_clea
     assert doubt[:, :52].mean() < 0.02 and doubt[:, 70:].mean() < 0.02
 
 
-def test_a_dark_line_that_moves_with_the_picture_is_not_in_doubt():
-    """A light one may be: docs/damage.md tells how often."""
+@pytest.mark.parametrize(
+    "level",
+    [
+        pytest.param(0.08, marks=pytest.mark.xfail(strict=True, reason="found as a scratch is: docs/damage.md")),
+        -0.08,
+    ],
+)
+def test_a_line_that_moves_with_the_picture_is_not_in_doubt(level):
     picture = window(31, SIDE + 16)[1]
-    picture[:, 68:70] -= 0.08
+    picture[:, 68:70] += level
     frames = np.stack([picture[8:-8, right : right + SIDE] for right in (3, 8, 13)])
     assert doubtful(frames, 1, finding())[24:-24, 24:-24].mean() < 0.02
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from wetgate.training import damage_prior
 from wetgate.training.damage_lessons import VISIBLE, lessons_of_pair, make_lesson
 from wetgate.training.damage_scenes import Scene, as_it_may_come
-from wetgate.training.damage_task import FALSE_SHARE, DamageTask, Material
+from wetgate.training.damage_task import FALSE_SHARE, DamageTask, Material, doubtful, parted
 from wetgate.training.loop import State, train
 
 SIDE = 96
@@ -72,8 +73,11 @@ def test_small_things_that_fly_belong_to_the_truth(windows):
 def test_where_the_film_may_be_damaged_nothing_is_learnt(windows):
     frames = windows[0].copy()
     frames[1, 40:46, 50:55] = 0.02
-    suspect = np.zeros((SIDE, SIDE), np.float32)
-    suspect[38:48, 48:57] = 1
+    finding = {name: torch.from_numpy(one) for name, one in parted(damage_prior.read(1), "finding").items()}
+    suspect = doubtful(frames, 1, finding)
+    assert suspect[40:46, 50:55].all()
+    assert suspect.mean() < 0.05
+    assert doubtful(windows[0], 1, finding).mean() < 0.01
     for seed in range(8):  # as it is, turned, rescaled, held
         lesson = make_lesson([Scene(frames, suspect)], 0, np.random.default_rng(seed))
         dark = lesson.truth.max(axis=2) < 0.06

@@ -63,10 +63,10 @@ def test_a_few_steps_lose_nothing_of_what_was_solved():
     learnt, unseen = sample(), sample(1)
     solved = first_model([learnt], "display", 0)
     nothing = solved.with_(sharpening=(0.0,) * 3)
-    for model, most in ((solved, 1.02), (nothing, 1.02)):
+    for model in (solved, nothing):
         one = GaugeTask(0, model, [learnt], [unseen], 0, "cpu")
         untrained = {name: torch.from_numpy(value) for name, value in one.initial_weights().items()}
-        assert one.validation(trained(one, 5).weights) < most * one.validation(untrained)
+        assert one.validation(trained(one, 5).weights) < 1.02 * one.validation(untrained)
     assert unseen_error(solved, unseen) < 0.9 * unseen_error(nothing, unseen)
 
 

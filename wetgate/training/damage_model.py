@@ -120,14 +120,18 @@ def widened(weights: Mapping[str, Array], radius: int) -> dict[str, Array]:
     told = [*range(_STEP), *range(_STEP * radius, _told_of(radius))]
     seen = [*range(14), 8 + 6 * radius, 8 + 7 * radius, 9 + 7 * radius]
     drawn = [*range(3), *(3 + (2 + 2 * radius) * colour + choice for colour in range(3) for choice in range(4))]
+    places: dict[str, Any] = {
+        "finding.down0.a.weight": np.s_[:, told],
+        "filling.down0.a.weight": np.s_[:, seen],
+        "filling.out.weight": drawn,
+        "filling.out.bias": drawn,
+    }
+    fresh = dict(zip(("finding", "filling"), initial_weights(radius, 0), strict=True))
     wide = dict(weights)
-    for name, first, inputs in (("finding", told, _told_of(radius)), ("filling", seen, 8 + 9 * radius)):
-        narrow = weights[f"{name}.down0.a.weight"]
-        wide[f"{name}.down0.a.weight"] = np.zeros((len(narrow), inputs, *narrow.shape[2:]), np.float32)
-        wide[f"{name}.down0.a.weight"][:, first] = narrow
-    for name in ("filling.out.weight", "filling.out.bias"):
-        wide[name] = np.zeros((3 * (3 + 2 * radius), *weights[name].shape[1:]), np.float32)
-        wide[name][drawn] = weights[name]
+    for name, place in places.items():
+        net, _, layer = name.partition(".")
+        wide[name] = np.zeros_like(fresh[net][layer])
+        wide[name][place] = weights[name]
     return wide
 
 
