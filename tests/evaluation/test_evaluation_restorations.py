@@ -17,6 +17,7 @@ from wetgate.errors import WetgateError
 from wetgate.evaluation.compare import Frame, Method
 from wetgate.evaluation.restorations import common_frames, evaluate_pairs, evaluate_sequence, newest_model, split_pairs
 from wetgate.images import from_display, open_source, write_image
+from wetgate.inference.curves import Curves
 from wetgate.onnx_model import ModelCard, read_card
 from wetgate.project import create_restoration
 
@@ -144,6 +145,22 @@ def test_a_model_of_several_frames_sees_those_around_a_pair(faded) -> None:
     assert right == alone == 100 and wrong < 30
     assert [limit for limit in result["limits"] if "1021 are not to be had" in limit]
     assert not [limit for limit in result["limits"] if "1001" in limit or "1011" in limit]
+
+
+def test_the_model_sees_a_pair_steadied_as_in_training(faded) -> None:
+    faded.add_pair(1001)
+    faded.add_pair(1011)
+    darker, back = (((offset, 0.0),) * 3 for offset in (0.2, -0.2))
+    flickered = faded.restoration.pairs()[0]
+    steady = Curves("display", {1001: darker}).steady(1001, faded.film(1001) / 2)
+    write_image(flickered.scan, steady, bit_depth="float")
+    flickered.update(reason="collected again")
+    faded.train(exposure={"1": back})
+    done = evaluate(faded.restoration.folder, "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert [row["measures"]["psnr"] > 60 for row in result["tables"][-1]["rows"]] == [True, True]
+    assert result["tables"][0]["rows"][0]["measures"]["psnr"] < 15
 
 
 def test_a_damaged_neighbour_costs_no_report(faded) -> None:

@@ -76,7 +76,7 @@ def describe(result: dict[str, Any]) -> str:
 def _on_pairs(restoration: Restoration, arguments: Namespace) -> tuple[Report, Path]:
     latest = newest_model(restoration)
     count = sum(map(len, split_pairs(restoration, latest)))
-    curves = curves_of_run(latest, restoration.encoding)
+    curves = curves_of_run(latest, restoration)
     with Progress(count, "pairs", quiet=arguments.json) as progress:
         report = evaluate_pairs(
             restoration,
@@ -91,6 +91,8 @@ def _on_pairs(restoration: Restoration, arguments: Namespace) -> tuple[Report, P
 
 def _window(restoration: Restoration, pair: Pair, radius: int, curves: Curves | None) -> Sequence[Pixels]:
     """The frames around a pair, steadied by ``curves`` if there are any; none where they are not to be had."""
+    if not radius and curves is None:
+        return ()
     try:
         possible, _ = possible_radius(restoration, [pair], radius)
         return window(restoration, pair, radius, curves) if possible == radius else ()

@@ -24,7 +24,8 @@ SHOWN_HELD_OUT = 6
 SHOWN_TRAINED = 2
 
 Windows = Callable[[Pair, int], Sequence[Pixels]]
-"""The scan's 2r+1 frames around a pair, for a radius r; none where they are not to be had."""
+"""The scan's 2r+1 frames around a pair, steadied, for a radius r; none where they are not to be had or the pair's own
+is all."""
 
 
 def newest_model(restoration: Restoration) -> Run:
@@ -76,7 +77,7 @@ def evaluate_pairs(
 ) -> Report:
     """Measure the run's model on every accepted pair, held-out ones apart, beside the scan and ``baselines``.
 
-    A model that looks at several frames sees a pair's ``windows``, or its frame repeated where there are none.
+    A model sees a pair's ``windows``, or its frame, repeated for one that looks at several, where there are none.
 
     Raises:
         WetgateError: there is no accepted pair, a file is damaged, or the model cannot run.
@@ -230,7 +231,7 @@ def _by_role(result: Source, truth: Source, scan: Source | None) -> dict[str, So
 def _sample(pair: Pair, use: str, windows: Windows, radius: int) -> Sample:
     def read() -> Frame:
         scan, truth = read_image(pair.scan).pixels, read_image(pair.prepared).pixels
-        return Frame(pair.frame, truth, scan, _what_counts(pair), windows(pair, radius) if radius else ())
+        return Frame(pair.frame, truth, scan, _what_counts(pair), windows(pair, radius))
 
     return Sample(f"frame {pair.frame}, pair {pair.number}, {use}", read)
 

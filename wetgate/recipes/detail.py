@@ -180,7 +180,7 @@ class _Training:
                 for number, curves in found.items()
             }
             self.work.keep_settings()
-        kept = curves_of_run(self.run, self.encoding)
+        kept = curves_of_run(self.run, self.restoration)
         if kept:
             self._make_samples(kept)
 

@@ -60,11 +60,15 @@ def curves_of_windows(
     return found
 
 
-def curves_of_run(run: Run, encoding: str) -> dict[int, Curves]:
-    """The exposure curves of each pair's scan and its neighbours that a run keeps, by the pair's number."""
-    kept = run.settings.get("exposures", {})
+def curves_of_run(run: Run, restoration: Restoration) -> dict[int, Curves]:
+    """The exposure curves that a run keeps of each pair's scan, and of its neighbours if it looked at them, by the
+    pair's number."""
+    frames = {str(pair.number): str(pair.frame) for pair in restoration.pairs()}
+    alone = run.settings.get("exposure", {})
+    kept = {number: {frames[number]: curve} for number, curve in alone.items() if number in frames}
+    kept |= run.settings.get("exposures", {})
     return {
-        int(number): Curves(encoding, {int(frame): as_curve(one) for frame, one in curves.items()})
+        int(number): Curves(restoration.encoding, {int(frame): as_curve(one) for frame, one in curves.items()})
         for number, curves in kept.items()
     }
 
