@@ -1,6 +1,9 @@
+import errno
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -172,3 +175,13 @@ def test_a_file_in_the_way_is_named(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(WetgateError, match="file"):
         open_sink(tmp_path / "file" / "out", open_source(tmp_path / "in"))
+
+
+@pytest.mark.parametrize("name", ["", "shot.####.exr"])
+def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch, name):
+    def refused(folder):
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    with pytest.raises(WetgateError, match=rf"{re.escape(str(tmp_path))} cannot be read \(Permission denied\)"):
+        open_source(tmp_path / name)

@@ -104,7 +104,7 @@ def test_frames_that_are_all_alike_are_a_sentence(reel):
 
 
 def test_the_verb_writes_the_table_and_adds_the_best(reel, tmp_path, capsys):
-    folder = create_restoration(tmp_path / "reel.wetgate", "color").folder
+    folder = create_restoration(tmp_path / "reel.wetgate", "color", "log").folder
     for name, pictures, first in (("scan", reel.scan, 0), ("reference", reel.truth, 4)):
         (tmp_path / name).mkdir()
         for at in range(44 + first, 64):
@@ -118,6 +118,7 @@ def test_the_verb_writes_the_table_and_adds_the_best(reel, tmp_path, capsys):
     pairs = open_restoration(folder).pairs()
     assert len(pairs) == 3
     assert [pair.where_from["reference_frame"] for pair in pairs] == [pair.frame - 4 for pair in pairs]
-    capsys.readouterr()
+    notes = json.loads(capsys.readouterr().out)["notes"]
+    assert [note.partition(" says")[2].partition(",")[0] for note in notes] == [" of itself that it is display"] * 2
     assert main(["match", *words, "--add", "0"]) == 1
     assert "--add 0 adds nothing" in capsys.readouterr().err

@@ -149,6 +149,11 @@ def test_the_whole_way_in_one_line(footage, tmp_path, wetgate):
     assert sorted(path.name for path in output.glob("*.exr")) == [f"shot.{frame:04d}.exr" for frame in range(1, 5)]
     assert len(open_restoration(tmp_path / "restored.wetgate").pairs()) == 4
 
+    (output / "shot.0003.exr").unlink()
+    code, out, err = wetgate("restore", *words, "--output", output)
+    assert (code, err.count("$ wetgate "), "$ wetgate apply" in err) == (0, 1, True), err
+    assert (output / "shot.0003.exr").exists() and f"Restored 1 frames (3 were done already) into {output}." in out
+
 
 def test_one_line_refuses_the_scans_own_folder_before_it_does_anything(tmp_path, wetgate):
     footage = save_footage(tmp_path, range(1, 3))

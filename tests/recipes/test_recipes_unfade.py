@@ -108,6 +108,25 @@ def test_what_makes_no_sense_is_said_and_nothing_is_written(wetgate, faded, tmp_
     assert not (tmp_path / "m.onnx").exists()
 
 
+@pytest.mark.parametrize(("name", "said"), [("scan/shot.0054.exr", "source's folder"), ("look.tga", "end it in .exr")])
+def test_a_preview_that_cannot_be_written_is_said_before_the_model_is(wetgate, faded, tmp_path, name, said):
+    before = (faded / "scan" / "shot.0054.exr").read_bytes()
+    code, _, complaint = wetgate("unfade", faded / "scan", tmp_path / "m.onnx", "--preview", faded / name)
+    assert code == 1 and said in complaint
+    assert not (tmp_path / "m.onnx").exists()
+    assert (faded / "scan" / "shot.0054.exr").read_bytes() == before
+
+
+def test_a_preview_is_never_the_picture_itself(wetgate, faded, tmp_path):
+    scan = tmp_path / "one.exr"
+    scan.write_bytes((faded / "scan" / "shot.0054.exr").read_bytes())
+    code, _, complaint = wetgate("unfade", scan, tmp_path / "m.onnx", "--preview", scan)
+    assert code == 1 and "would overwrite the scan" in complaint
+    look = tmp_path / "look.exr"
+    assert wetgate("unfade", scan, tmp_path / "m.onnx", "--preview", look)[0] == 0
+    assert read_image(look).pixels.shape == (102, 480, 3)
+
+
 def test_a_black_and_white_scan_is_refused(wetgate, tmp_path):
     grey = np.repeat(np.random.default_rng(0).uniform(0, 1, (40, 60, 1)), 3, axis=2).astype(np.float32)
     write_image(tmp_path / "grey.0001.exr", grey, bit_depth="half")

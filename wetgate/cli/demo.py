@@ -9,6 +9,7 @@ from typing import Any
 from wetgate.cli.main import invoke
 from wetgate.errors import WetgateError
 from wetgate.images import format_frames, open_source
+from wetgate.project import open_restoration
 from wetgate.simulate.footage import demo_footage
 
 HELP = "The whole way on real footage: it decays, six pairs are collected, a model is trained, every frame restored."
@@ -39,8 +40,9 @@ def run(arguments: Namespace) -> dict[str, Any]:
     if not _is_there(scan, arguments.frames):
         decayed = ["--truth", truth, "--reference", reference, "--seed", str(arguments.seed)]
         invoke(["simulate", str(demo_footage()), scan, "--frames", f"1-{arguments.frames}", *decayed, *machine])
-    if not reel.is_dir():
+    if not (reel / "restoration.json").exists():
         invoke(["new", str(reel), "--recipe", "color", "--encoding", "display", *machine])
+    if not open_restoration(reel).pairs():
         pairs = format_frames([int((i + 0.5) * arguments.frames / _PAIRS) + 1 for i in range(_PAIRS)])
         invoke(["add", str(reel), "--scan", scan, "--reference", reference, "--frames", pairs, *machine])
     trained = invoke(["train", str(reel), "--time", arguments.time, *machine])

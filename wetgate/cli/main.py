@@ -66,6 +66,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        what = error.filename or "A file or a connection"
+        return _fail(
+            f"{what} cannot be used ({error.strerror or error}): check its name, its permissions and the disk.", as_json
+        )
     except KeyboardInterrupt:
         print("Interrupted. What was finished is kept; run the same command to go on.", file=sys.stderr)
         return 130

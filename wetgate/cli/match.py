@@ -52,7 +52,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
     }
     write_json(restoration.folder / "matches.json", result)
     result["folder"] = str(restoration.folder)
-    result["added"] = []
+    result["added"], result["notes"] = [], []
     if arguments.add is not None:
         best = best_spread(found, arguments.add)
         if not best:
@@ -60,7 +60,8 @@ def run(arguments: Namespace) -> dict[str, Any]:
                 "No frame was matched surely enough to add it: see matches.json, or name pairs yourself with "
                 "`wetgate add --frames ... --reference-frames ...`."
             )
-        result["added"] = _add(arguments, best)
+        added = _add(arguments, best)
+        result["added"], result["notes"] = added["pairs"], added["notes"]
     return result
 
 
@@ -81,6 +82,7 @@ def describe(result: dict[str, Any]) -> str:
     lines.append(f"{len(sure)} of {len(matches)} frames matched in {len(result['shots'])} shots.")
     if doubtful:
         lines.append(f"Doubtful, not paired: {format_frames(doubtful)}.")
+    lines += result["notes"]
     if result["added"]:
         lines.append(f"Added {len(result['added'])} pairs. Next: wetgate prepare {result['folder']}")
     return "\n".join(["    scan  reference", *lines])
@@ -104,11 +106,10 @@ def _as_json(found: Matching) -> dict[str, Any]:
     }
 
 
-def _add(arguments: Namespace, best: list[Match]) -> list[int]:
+def _add(arguments: Namespace, best: list[Match]) -> dict[str, Any]:
     from wetgate.cli.main import invoke
 
     words = ["add", arguments.folder, "--scan", arguments.scan, "--reference", arguments.reference]
     words += ["--frames", format_frames([one.scan_frame for one in best])]
     words += ["--reference-frames", format_frames([one.reference_frame or 0 for one in best])]
-    added: list[int] = invoke([*words, *(["--json"] if arguments.json else [])])["pairs"]
-    return added
+    return invoke([*words, *(["--json"] if arguments.json else [])])

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
+from wetgate.cli.durations import seconds
 from wetgate.cli.main import invoke
 from wetgate.errors import WetgateError
 from wetgate.images import ENCODINGS, format_frames, open_sink, open_source
-from wetgate.project import TRAINABLE
+from wetgate.project import TRAINABLE, Restoration, Run, open_restoration
 
 HELP = "The whole way in one line: pairs from scan and reference, training, restored frames."
 EPILOG = """The reference may be of another size, rate or cut: frames are matched (unless it is a sequence whose frame
 numbers are the scan's, or --frames says which) and laid over one another. Up to nine pairs are taken, spread over the
-shots. The restoration is kept in --folder, so that each step can be gone over again.
+shots. The restoration is kept in --folder, so that each step can be gone over again. Interrupted or killed, the same
+command goes on where it was; with other options for the training it trains anew, from the pairs that are there.
 
 examples:
   wetgate restore --scan scans/shot.####.dpx --reference dvd.mpg --output restored/ --time 60s
@@ -43,7 +46,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="frames to pair, by numbers that both share (default: up to nine)",
     )
     parser.add_argument("--encoding", choices=ENCODINGS, default="display", help="of the pictures (default: display)")
-    parser.add_argument("--time", default="60s", metavar="60s", help="how long the training may take (default: 60s)")
+    parser.add_argument(
+        "--time", type=seconds, default=60.0, metavar="60s", help="how long the training may take (default: 60s)"
+    )
     parser.add_argument(
         "--protect",
         choices=("grain", "luma", "none"),
@@ -70,41 +75,102 @@ def run(arguments: Namespace) -> dict[str, Any]:
     if arguments.recipe not in TRAINABLE:
         raise WetgateError(f"The recipe '{arguments.recipe}' cannot be trained yet: only {', '.join(TRAINABLE)} can.")
     output = Path(arguments.output)
-    folder = Path(arguments.folder) if arguments.folder else output.with_name(output.name + ".wetgate")
+    folder = Path(arguments.folder or f"{os.path.abspath(output)}.wetgate")
     with open_source(arguments.scan) as scan:
         open_sink(output, scan).abort()
     frames = arguments.frames or _spread(arguments.scan, arguments.reference)
+    there = _there(folder, arguments)
+    work = there.latest_run() if there else None
     machine = ["--json"] if arguments.json else []
-    invoke(["new", str(folder), "--recipe", arguments.recipe, "--encoding", arguments.encoding, *machine])
+    notes: list[str] = []
+    if there is None:
+        invoke(["new", str(folder), "--recipe", arguments.recipe, "--encoding", arguments.encoding, *machine])
     pictures = ["--scan", arguments.scan, "--reference", arguments.reference]
-    if frames is None:
-        invoke(["match", str(folder), *pictures, "--add", str(_MOST_PAIRS), *machine])
+    if there is not None and there.pairs():
+        notes.append(f"Went on with the pairs that {folder} holds.")
+    elif frames is None:
+        notes += invoke(["match", str(folder), *pictures, "--add", str(_MOST_PAIRS), *machine])["notes"]
     else:
-        invoke(["add", str(folder), *pictures, "--frames", frames, *machine])
-    how = ["--time", arguments.time, "--protect", arguments.protect, "--device", arguments.device]
-    how += ["--grain", arguments.grain]
-    how += ["--radius", str(arguments.radius)] if arguments.radius is not None else []
-    how += ["--no-steady"] if arguments.no_steady else []
-    trained = invoke(["train", str(folder), *how, *machine])
+        notes += invoke(["add", str(folder), *pictures, "--frames", frames, *machine])["notes"]
+    if work is None or not _is_as_asked(work, arguments):
+        trained = invoke(["train", str(folder), *_training(arguments), *machine])
+    elif work.state != "finished":
+        trained = invoke(["train", str(folder), "--resume", *machine])
+    else:
+        trained = {"state": "finished", "model": str(work.model), "report": str(work.report)}
     if trained["state"] != "finished":
-        raise WetgateError(
-            f"The training was stopped. Go on with `wetgate train {folder} --resume`, then "
-            f"`wetgate apply {folder} {arguments.scan} {output}`."
-        )
+        raise WetgateError("The training was stopped: run the same command to go on with it.")
+    notes += [trained["note"]] if "note" in trained else []
+    if trained.get("unheeded"):
+        notes.append(f"{' and '.join(trained['unheeded'])} said nothing to this recipe.")
     pictures = [arguments.scan, str(output)]
     applied = invoke(["apply", str(folder), *pictures, "--device", arguments.device, *machine])
-    return {"folder": str(folder), "trained": trained, "applied": applied, "exit_code": applied.get("exit_code", 0)}
+    return {
+        "folder": str(folder),
+        "trained": trained,
+        "applied": applied,
+        "notes": [*notes, *applied["notes"]],
+        "exit_code": applied.get("exit_code", 0),
+    }
 
 
 def describe(result: dict[str, Any]) -> str:
     trained, applied = result["trained"], result["applied"]
+    before = f" ({applied['kept']} were done already)" if applied["kept"] else ""
     return "\n".join(
         [
-            f"Restored {applied['restored']} frames into {applied['output']}.",
+            f"Restored {applied['restored']} frames{before} into {applied['output']}.",
+            *result["notes"],
             f"Report: {trained['report']}",
             f"Model:  {trained['model']}",
         ]
     )
+
+
+def _there(folder: Path, arguments: Namespace) -> Restoration | None:
+    """The restoration that an earlier call has begun.
+
+    Raises:
+        WetgateError: it is another one.
+    """
+    if not (folder / "restoration.json").exists():
+        return None
+    there = open_restoration(folder)
+    if (there.recipe, there.encoding) != (arguments.recipe, arguments.encoding):
+        raise WetgateError(
+            f"{folder} already holds a restoration of the recipe {there.recipe}, {there.encoding} pictures: choose "
+            "another folder with --folder."
+        )
+    pairs = there.pairs()
+    ours = {"scan": _files(arguments.scan), "reference": _files(arguments.reference)}
+    if pairs and not any(all(pair.where_from.get(side) in ours[side] for side in ours) for pair in pairs):
+        raise WetgateError(
+            f"{folder} holds pairs of other pictures than {arguments.scan} and {arguments.reference}: choose another "
+            "folder with --folder."
+        )
+    return there
+
+
+def _files(pattern: str) -> set[str]:
+    with open_source(pattern) as source:
+        return {str(source.path(frame).absolute()) for frame in source.frames}
+
+
+def _training(arguments: Namespace) -> list[str]:
+    how = ["--time", f"{arguments.time:.12g}s", "--protect", arguments.protect, "--device", arguments.device]
+    how += ["--grain", arguments.grain]
+    how += ["--radius", str(arguments.radius)] if arguments.radius is not None else []
+    return how + (["--no-steady"] if arguments.no_steady else [])
+
+
+def _is_as_asked(work: Run, arguments: Namespace) -> bool:
+    """Whether a run is what these options would train; a finished one without its model is not."""
+    asked = {name: getattr(arguments, name) for name in ("protect", "grain", "radius", "device")}
+    asked["time_s"] = arguments.time
+    if arguments.recipe != "telecine":  # which never steadies, and notes so in the run's settings
+        asked["steady"] = arguments.protect != "luma" and not arguments.no_steady
+    whole = work.state != "finished" or work.model.exists()
+    return whole and all(work.settings.get(name) == value for name, value in asked.items())
 
 
 def _spread(scan: str, reference: str) -> str | None:

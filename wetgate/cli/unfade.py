@@ -11,7 +11,17 @@ import numpy as np
 from wetgate.cli.places import parse_frame, parse_place
 from wetgate.errors import WetgateError
 from wetgate.files import make_folder
-from wetgate.images import ENCODINGS, Source, format_frames, open_source, parse_frames, to_display, write_image
+from wetgate.images import (
+    ENCODINGS,
+    Source,
+    format_frames,
+    open_source,
+    parse_frames,
+    require_outside,
+    to_display,
+    write_image,
+)
+from wetgate.images.still import FORMATS
 from wetgate.pairing.dyes import STOCKS, UNKNOWN
 from wetgate.pairing.known_colours import NAMES, Hint, look_at
 from wetgate.recipes.unfade import Unfaded, unfaded, write
@@ -58,6 +68,8 @@ def run(arguments: Namespace) -> dict[str, Any]:
     if model.suffix.lower() != ".onnx":
         raise WetgateError(f"{model} is no name for a model: end it in .onnx.")
     with open_source(arguments.scan) as source:
+        if arguments.preview:
+            _check_preview(Path(arguments.preview), source)
         frames = source.frames if arguments.frames is None else parse_frames(arguments.frames)
         missing = sorted(set(frames) - set(source.frames))
         if missing:
@@ -110,9 +122,20 @@ def _read(source: Source, frame: int) -> Any:
     return image.pixels
 
 
+def _check_preview(path: Path, source: Source) -> None:
+    if path.suffix.lower() not in FORMATS:
+        raise WetgateError(f"{path} is no name for a picture: end it in {', '.join(FORMATS)}.")
+    scan = source.path(source.frames[0])
+    if path.resolve() == scan.resolve():
+        raise WetgateError(f"{path} would overwrite the scan: choose another name for the preview.")
+    if not source.is_video and len(source.frames) > 1:
+        require_outside(path, path.resolve().parent, [scan])
+
+
 def _preview(path: Path, answer: Unfaded, scan: Any, encoding: str) -> None:
     from wetgate.recipes.looking import restore
 
     pictures = [to_display(pixels, encoding) for pixels in (scan, restore(scan, answer.model))]
     make_folder(path.absolute().parent)
-    write_image(path, np.ascontiguousarray(np.clip(np.hstack(pictures), 0, 1)), bit_depth="8")
+    depth = None if path.suffix.lower() == ".exr" else "8"
+    write_image(path, np.ascontiguousarray(np.clip(np.hstack(pictures), 0, 1)), bit_depth=depth)

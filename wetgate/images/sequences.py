@@ -84,7 +84,7 @@ class PictureSource(Source):
         """All files that fit a pattern."""
         if not naming.folder.is_dir():
             raise WetgateError(f"{naming.folder} does not exist, so {naming} cannot be read from it.")
-        numbered = ((naming.frame_of(entry.name), entry) for entry in naming.folder.iterdir())
+        numbered = ((naming.frame_of(entry.name), entry) for entry in _entries(naming.folder))
         paths = {frame: entry for frame, entry in numbered if frame is not None}
         if not paths:
             raise WetgateError(f"{naming.folder} holds no file named like {naming}. Check the name and its digits.")
@@ -94,7 +94,7 @@ class PictureSource(Source):
     def of_folder(cls, folder: Path) -> Self:
         """The only sequence, or the only picture, in a folder."""
         groups: dict[str, list[tuple[str, Path]]] = defaultdict(list)
-        for entry in sorted(folder.iterdir()):
+        for entry in _entries(folder):
             if entry.suffix.lower() in FORMATS and not entry.name.startswith(".") and entry.is_file():
                 match = _NUMBERED.match(entry.name)
                 name = f"{match[1]}####{match[3]}" if match else entry.name
@@ -154,6 +154,15 @@ class PictureSource(Source):
     @cached_property
     def _first(self) -> Header:
         return read_header(self._first_path)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise WetgateError(
+            f"The folder {folder} cannot be read ({error.strerror}): change its permissions, or copy it elsewhere."
+        ) from error
 
 
 class PictureSink(Sink):

@@ -61,8 +61,7 @@ def curves_of_windows(
 
 
 def curves_of_run(run: Run, restoration: Restoration) -> dict[int, Curves]:
-    """The exposure curves that a run keeps of each pair's scan, and of its neighbours if it looked at them, by the
-    pair's number."""
+    """The exposure curves that a run keeps of each pair's scan, and of the neighbours it saw, by the pair's number."""
     frames = {str(pair.number): str(pair.frame) for pair in restoration.pairs()}
     alone = run.settings.get("exposure", {})
     kept = {number: {frames[number]: curve} for number, curve in alone.items() if number in frames}
