@@ -18,6 +18,7 @@ from nuke_plugin import host
 from nuke_plugin.background import Job, Order
 from nuke_plugin.following import Follower, Model, restoration_of
 from nuke_plugin.measuring import Measurement, curves_file, scan_of
+from nuke_plugin.restores import unrestored
 from nuke_plugin.words import RECIPES
 from wetgate.errors import WetgateError
 from wetgate.service.client import connect
@@ -84,6 +85,8 @@ def press(button: str) -> None:
         {"render": render, "measure": measure, "cancel": cancel}[button](node)
     except WetgateError as error:
         host.tell(str(error))
+    except Exception as error:  # an artist's click must not end in a traceback
+        host.tell(f"Wetgate: {str(error) or type(error).__name__}")
 
 
 # Knobs of old versions
@@ -225,9 +228,21 @@ def render(node: str) -> None:
     """Restore the node's frames by files, and bring them into the script as a Read.
 
     Raises:
-        WetgateError: something is not chosen or not connected, or it is at work already.
+        WetgateError: something is not chosen or not connected, the files would not be what the node shows, or it is
+            at work already.
     """
     model, scan = _model_and_scan(node)
+    if float(str(host.knob(node, "mix"))) != 1 or host.is_animated(node, "mix"):
+        raise WetgateError(
+            f"{node} mixes its result with the scan, but frames are restored in full in the background: set mix to 1, "
+            "and mix the Read with the scan."
+        )
+    before = unrestored(scan)
+    if before:
+        raise WetgateError(
+            f"{before[-1]} passes the scan of {node} unrestored, for the inference node is not installed: render "
+            f"{before[-1]} in the background first and connect its Read, or run `wetgate node install`."
+        )
     first, last = (int(str(host.knob(node, name))) for name in ("first", "last"))
     if first == last == 0:
         first, last = host.frame_range(scan)
@@ -316,7 +331,7 @@ def _start(job: Work, name: Callable[[], Optional[str]]) -> None:
     _jobs[job] = name
     try:
         job.start()
-    except WetgateError:
+    except BaseException:
         _ended(job)
         raise
 

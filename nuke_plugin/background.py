@@ -121,6 +121,8 @@ class Job:
 
     def _write(self, model: Model) -> None:
         """Have files of the scan's frames, those around them that the model looks at, and the mask's."""
+        if host.opening() != self._script:  # nodes of the same names are others there
+            raise host.Cancelled
         order = self._order
         first, last = host.frame_range(order.scan)
         before = range(max(first, order.first - model.radius), order.first)

@@ -19,6 +19,7 @@ from typing import Any, Optional, Union
 
 from nuke_plugin import host, memory
 from nuke_plugin.measuring import scan_of
+from nuke_plugin.restores import is_on, restores_of
 from nuke_plugin.scratch import make_scratch
 from wetgate.errors import WetgateError
 from wetgate.files import sentence_for
@@ -122,7 +123,7 @@ def add_pairs(
     before = there.pairs() if there else []
     nodes = {"scan": scan, "reference": reference, **({"mask": mask} if mask else {})}
     with host.full_resolution(), _scratch() as scratch:
-        regions = _check(nodes, frames, region)
+        regions = _check(folder, nodes, frames, region)
         notes = [note for role in ("scan", "reference") for note in _coding_note(nodes[role], encoding)]
         windows = _windows(scan, frames, NEIGHBOURS.get(recipe, 0), view)
         around = sorted({number for window in windows.values() for number in window})
@@ -276,6 +277,8 @@ def press(button: str) -> None:
         host.set_quietly(node, status="Cancelled; nothing was added.")
     except WetgateError as error:
         host.tell(str(error))
+    except Exception as error:  # an artist's click must not end in a traceback
+        host.tell(f"Wetgate: {str(error) or type(error).__name__}")
 
 
 def _add(node: str, frames: Sequence[int]) -> None:
@@ -397,10 +400,16 @@ def _require_writable(*folders: Path) -> None:
             raise WetgateError(f"{folder} cannot be written to: have its permissions changed, or choose another.")
 
 
-def _check(nodes: dict[str, str], frames: Sequence[int], region: Optional[host.Region]) -> dict[str, Any]:
+def _check(folder: str, nodes: dict[str, str], frames: Sequence[int], region: Optional[host.Region]) -> dict[str, Any]:
     """Which region each node is rendered in."""
     if nodes["scan"] == nodes["reference"]:
         raise WetgateError(f"{nodes['scan']} is both the scan and the reference: a pair needs two nodes.")
+    restores = [name for name in restores_of(nodes["scan"], folder) if is_on(name)]
+    if restores:
+        raise WetgateError(
+            f"{nodes['scan']} shows what {restores[-1]} has restored with a model of this restoration: connect the "
+            "scan above it."
+        )
     if not frames:
         raise WetgateError("No frame was named that could become a pair.")
     for name in nodes.values():

@@ -24,6 +24,9 @@ Region = tuple[int, int, int, int]
 Follow = Callable[[int, int, str], bool]
 """Told before each frame and at the end: how many are done, of how many, and what is being done; true cancels."""
 
+STILLS = (".exr", ".dpx", ".tif", ".tiff", ".png", ".jpg", ".jpeg")
+"""Suffixes of the files that the server reads."""
+
 _NO_PICTURE = ("BackdropNode", "StickyNote", "Viewer", "Input", "Output", "Write")
 _READS = ("Read",)
 _PLACES = re.compile(r"#+|%\d*d|%[vV]")
@@ -377,6 +380,15 @@ def knob(node: str, name: str) -> object:
     return _knob(_node(node), name).value()
 
 
+def is_animated(node: str, name: str) -> bool:
+    """Whether a knob's value changes from frame to frame.
+
+    Raises:
+        WetgateError: there is no such node or knob.
+    """
+    return bool(_knob(_node(node), name).isAnimated())
+
+
 def set_knob(node: str, name: str, value: object) -> None:
     """Set a knob.
 
@@ -398,10 +410,21 @@ def create_pairs() -> str:
         return _name(_create("WetgatePairs", shown=True))
 
 
-def create_restore(model: str, *, above: Optional[str] = None, restoration: str = "") -> str:
-    """Make a WetgateRestore node with its model set, below ``above`` or the selection; return its name."""
+def create_restore(
+    model: str, *, above: Optional[str] = None, beside: Optional[str] = None, restoration: str = ""
+) -> str:
+    """Make a WetgateRestore node with its model set; return its name.
+
+    Args:
+        model: its file.
+        above: the scan; the selection by default.
+        beside: a node below ``above``, to which the new one is another branch: Nuke would put it between them.
+        restoration: its folder.
+    """
     with _undo_step("Wetgate restore"):
-        node = _create("WetgateRestore", above, shown=True)
+        node = _create("WetgateRestore", above, shown=True, branch=beside is not None)
+        if beside is not None:
+            node.setXYpos(int(_node(beside).xpos()) + 110, int(_node(beside).ypos()))
         _set(node, model=as_text(model), restoration=as_text(restoration))
         return _name(node)
 
@@ -429,17 +452,23 @@ def create_read(pattern: str, first: int, last: int, colourspace: str = "", *, b
         return _name(read)
 
 
-def _create(kind: str, above: Optional[str] = None, *, shown: bool = False) -> nuke.Node:
+def _create(kind: str, above: Optional[str] = None, *, shown: bool = False, branch: bool = False) -> nuke.Node:
     with contextlib.ExitStack() as place:
         if above is not None:
             place.enter_context(_node(above).parent())
             _node(above).selectOnly()
+        if branch:
+            for node in nuke.selectedNodes():
+                node.setSelected(False)
         try:
-            return nuke.createNode(kind, inpanel=shown and has_gui())
+            made = nuke.createNode(kind, inpanel=shown and has_gui())
         except RuntimeError as error:
             raise WetgateError(
                 f"Nuke does not know {kind} ({str(error).strip()}): run `wetgate nuke doctor` in a terminal."
             ) from error
+        if branch and above is not None:
+            made.setInput(0, _node(above))
+        return made
 
 
 # Talk with the artist
@@ -526,6 +555,11 @@ def on_created(node_class: str, call: Callable[[str], None]) -> None:
     nuke.addOnCreate(lambda: call(_name(nuke.thisNode())), nodeClass=node_class)
 
 
+def before_render(call: Callable[[str], None]) -> None:
+    """Call ``call(node name)`` whenever a Write is about to be rendered; what it raises ends the render."""
+    nuke.addBeforeRender(lambda: call(_name(nuke.thisNode())), nodeClass="Write")
+
+
 def add_plugin_path(path: str) -> None:
     """Have Nuke look for gizmos and icons in a folder."""
     nuke.pluginAddPath(path.replace("\\", "/"))
@@ -610,8 +644,11 @@ def set_quietly(node: str, **values: object) -> None:
 
 
 def files_of(node: str, frames: Iterable[int], view: str = "") -> dict[int, str]:
-    """The files whose pixels are a node's own, by frame; empty unless every frame has one."""
+    """The files whose pixels are a node's own, by frame; empty unless each has its own that the server reads."""
     files = {frame: frame_file(node, frame, view) for frame in frames} if is_as_in_files(node) else {}
+    are_stills = all(os.path.splitext(file)[1].lower() in STILLS for file in files.values())
+    if not are_stills or len(set(files.values())) < len(files):
+        return {}
     return files if all(os.path.isfile(file) for file in files.values()) else {}
 
 

@@ -43,8 +43,8 @@ def scan_of(node: str, view: str, what: str = "Flicker is measured") -> Scan:
     if not host.is_as_in_files(node):
         raise WetgateError(f"{what} in the scan's files, but {node} changes what is in them: {_ADVICE}")
     first, last = host.frame_range(node)
-    files = host.files_of(node, (first, last), view)
-    if not files:
+    files = {frame: host.frame_file(node, frame, view) for frame in (first, last)}
+    if not all(map(os.path.isfile, files.values())):
         raise WetgateError(f"{node} has no file for its first or last frame: set its range to the frames that it has.")
     name = os.path.basename(host.source_files(node)[0]).replace("%V", view).replace("%v", view[:1])
     start, end = (number_of(name, files[frame]) for frame in (first, last))

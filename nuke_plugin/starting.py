@@ -44,7 +44,10 @@ _said: set[str] = set()
 
 
 def everywhere(folder: str) -> None:
-    """What renders need as well: where the gizmos are, and what brings old nodes up to date."""
+    """What renders need as well: where the gizmos are, and what brings old nodes up to date.
+
+    Without a window a Write that would deliver unrestored frames is stopped, too.
+    """
     global root
     if root:
         return  # the folder is on NUKE_PATH twice
@@ -54,6 +57,9 @@ def everywhere(folder: str) -> None:
             host.add_plugin_path(os.path.join(root, *path.split("/")))
     with _safely("nodes of older versions stay as they are"):
         host.on_created("WetgateRestore", later("applying", "created", tell=_say_once))
+    with _safely("a render without its inference node is not stopped"):
+        if not host.has_gui():
+            host.before_render(lambda write: importlib.import_module("nuke_plugin.restores").refuse(write))
 
 
 def with_windows() -> None:

@@ -542,6 +542,10 @@ def make_modules(session: Session) -> dict[str, types.ModuleType]:
         write = node if isinstance(node, Node) else context().node(node)
         if write._kind != "Write":
             raise RuntimeError(f"{write.fullName()} is not executable")
+        try:
+            session._call_back("beforeRender", write)
+        except Exception as error:
+            raise RuntimeError(str(error)) from error
         for number in range(start, end + 1, step):
             for view in views or session.views:
                 if number == session.cancel_render_at:
@@ -645,7 +649,14 @@ def make_modules(session: Session) -> dict[str, types.ModuleType]:
         add.__name__ = name
         face(nuke)(add)
 
-    for name in ("addKnobChanged", "addOnCreate", "addOnUserCreate", "addOnDestroy", "addOnScriptClose"):
+    for name in (
+        "addKnobChanged",
+        "addOnCreate",
+        "addOnUserCreate",
+        "addOnDestroy",
+        "addOnScriptClose",
+        "addBeforeRender",
+    ):
         adder(name, name[3].lower() + name[4:])
 
     @face(nuke, threads=True)

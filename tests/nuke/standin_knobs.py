@@ -39,6 +39,7 @@ class Knob(Guarded):
         self._name, self._label = name, label
         self._value = self._default if value is None else value
         self._expression = ""
+        self._animated = False
         self._node: Node | None = None
         self._tooltip = ""
         self._flags: set[str] = set()
@@ -67,6 +68,9 @@ class Knob(Guarded):
 
     def setVisible(self, visible: bool) -> None:
         self._visible = bool(visible)
+
+    def isAnimated(self) -> bool:
+        return self._animated
 
     def value(self) -> Any:
         return _evaluated(self._expression, self._node) if self._expression else self._value

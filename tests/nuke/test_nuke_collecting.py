@@ -316,6 +316,62 @@ def test_words_that_are_no_frames(collecting, text):
         collecting.frames_of(text)
 
 
+# Behind a restore node
+
+
+@pytest.fixture
+def restored(nuke_session, nodes, folder):
+    """A restore node of the restoration below the scan, without the inference node inside."""
+    node = nuke_session.gizmo(ROOT / "gizmos" / "WetgateRestore.gizmo", nodes[0])
+    node.node("Restore")["model"]._value = folder + "/runs/001/model.onnx"
+    return node
+
+
+@pytest.mark.parametrize("below", [False, True])
+@pytest.mark.parametrize("known_by", ["model", "restoration"])
+def test_what_the_restoration_has_restored_is_no_scan_of_it(
+    collecting, nuke_session, nodes, restored, folder, below, known_by
+):
+    if known_by == "restoration":
+        restored.node("Restore")["model"]._value, restored["restoration"]._value = "/films/model.onnx", folder
+    nuke_session.look(nuke_session.node("Expression", restored) if below else restored, nodes[1])
+    scan = "Expression1" if below else "WetgateRestore1"
+    sentence = (
+        f"{scan} shows what WetgateRestore1 has restored with a model of this restoration: connect the scan above"
+    )
+    with pytest.raises(WetgateError, match=sentence):
+        collecting.add_from_viewer(folder)
+    assert nuke_session.rendered == [] and not Path(folder).exists()
+
+
+@pytest.mark.parametrize("way", ["another restoration", "disabled"])
+def test_what_another_restoration_has_restored_is_a_scan(collecting, nodes, restored, folder, way):
+    if way == "disabled":
+        restored["disable"]._value = True
+    else:
+        restored.node("Restore")["model"]._value = "/films/other.wetgate/runs/001/model.onnx"
+    assert collecting.add_pair(folder, "WetgateRestore1", "Read2", 1002).pairs == (1,)
+
+
+@pytest.mark.parametrize("way", ["viewed", "below", "selected"])
+def test_a_second_restore_node_of_a_restoration_is_below_the_same_scan(
+    collecting, nuke_session, nodes, restored, folder, way
+):
+    desk = importlib.import_module("nuke_plugin.desk").NukeDesk()
+    nuke_session.plugin_paths.append(str(ROOT / "gizmos"))
+    if way == "selected":
+        nuke_session.select_only(restored)
+    else:
+        nuke_session.look(restored if way == "viewed" else nuke_session.node("Dot", restored))
+    name = desk.create_restore(folder + "/runs/002/model.onnx", folder)
+    assert name == "WetgateRestore2" and nuke_session.undo_list[-1] == "Wetgate restore"
+    assert collecting.host.input_of(name, 0) == collecting.host.input_of("WetgateRestore1", 0) == "Read1"
+    restored._inputs[0] = None
+    nuke_session.look(restored)
+    with pytest.raises(WetgateError, match="WetgateRestore1 has no scan: connect it"):
+        desk.create_restore(folder + "/runs/002/model.onnx", folder)
+
+
 # The Viewer
 
 
@@ -484,6 +540,15 @@ def test_what_goes_wrong_is_told(collecting, nuke_session, pairs_node, folder, b
     pairs_node[button].execute()
     assert len(nuke_session.said) == 1 and nuke_session.said[0].startswith(sentence)
     assert not Path(folder).exists()
+
+
+def test_an_error_that_nobody_expected_is_told(collecting, nuke_session, pairs_node, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("broken in this Nuke")
+
+    monkeypatch.setattr(collecting, "add_pairs", fail)
+    pairs_node["add"].execute()
+    assert nuke_session.said == ["Wetgate: broken in this Nuke"]
 
 
 def test_a_region_of_interest_that_is_not_asked_for_does_not_matter(collecting, nuke_session, pairs_node, folder):

@@ -24,6 +24,7 @@ host.full_resolution = contextlib.nullcontext
 host.frame_range, host.picture_size = lambda node: (1, 9), lambda node: (64, 48)
 host.source_files, host.frame_file = lambda node: ("", ""), lambda *asked: ""
 host.script = host.colour_management = lambda: ""
+host.class_of, host.above = lambda node: "Read", lambda node, node_class: []
 host.views, host.is_as_in_files = lambda: ["main"], lambda node: False
 added = collecting.add_pairs(sys.argv[2], "Scan", "Reference", collecting.frames_of("1-9x4"))
 print(json.dumps([str(added), added.pairs, sorted({name.partition(".")[0] for name in sys.modules})]))

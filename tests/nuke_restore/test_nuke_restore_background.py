@@ -10,6 +10,7 @@ import pytest
 from standin_files import pixels_of, read_exr, write_exr
 
 from wetgate.cli.main import main
+from wetgate.images.still import FORMATS
 
 
 @pytest.fixture
@@ -140,6 +141,16 @@ def test_a_script_that_was_closed_meanwhile_gets_no_read(started, node, wait, ap
     assert str(tmp_path / "restored" / "WetgateRestore1.####.exr") in started.said[-1]
 
 
+def test_another_script_is_not_rendered_for_the_one_that_was_closed(started, node, wait, applying, tmp_path):
+    node["render"].execute()
+    started.close_script("/films/another.nk")
+    other = started.read(tmp_path / "scan" / "shot.####.exr", 1001, 1005, colorspace="sRGB")
+    assert other.name() == "Read1"
+    wait(lambda: not applying._jobs)
+    assert started.rendered == [] and started.root_node._children == [other]
+    assert not (tmp_path / "restored").exists()
+
+
 def test_folders_with_what_tcl_would_evaluate(started, save_scan, render, node, save_model, applying, tmp_path):
     folder, models = "[4K] $reel", "[4K] $models"
     host = importlib.import_module("nuke_plugin.host")
@@ -164,6 +175,24 @@ def test_a_node_in_a_group_gets_its_read_there(started, save_scan, node, wait, a
     inside["render"].execute()
     wait(lambda: not applying._jobs)
     assert inside["job"].value() == "Done; it is in Group1.Read1."
+
+
+@pytest.mark.parametrize("way", ["a suffix that the server does not read", "one file for all frames"])
+def test_files_that_the_server_does_not_take_go_through_the_graph(started, render, node, tmp_path, way):
+    scan = node.input(0)
+    scan["colorspace"]._value = "linear"
+    if way == "one file for all frames":
+        scan["file"]._value = str(tmp_path / "scan" / "shot.1003.exr")
+    else:
+        for path in (tmp_path / "scan").iterdir():
+            path.rename(path.with_suffix(".tga"))  # the stand-in looks into a file, not at its name
+        scan["file"]._value = str(tmp_path / "scan" / "shot.####.tga")
+    assert render() == "Done; it is in Read2."
+    assert started.rendered == [(frame, "main", 1) for frame in range(1001, 1006)]
+
+
+def test_the_files_that_the_server_is_given_are_those_that_it_reads(started):
+    assert set(importlib.import_module("nuke_plugin.host").STILLS) == set(FORMATS)
 
 
 def test_neither_a_region_of_interest_nor_a_copied_sentence_matters(started, render, node, applying):
@@ -225,6 +254,8 @@ def test_a_node_that_is_deleted_meanwhile_does_no_harm(started, node, wait, appl
     [
         (lambda node: node["model"].setValue(""), "WetgateRestore1 has no model"),
         (lambda node: node.setInput(0, None), "WetgateRestore1 has no scan"),
+        (lambda node: node["mix"].setValue(0.5), "WetgateRestore1 mixes its result with the scan, but frames are"),
+        (lambda node: setattr(node.node("Restore")["mix"], "_animated", True), "WetgateRestore1 mixes its result"),
         (lambda node: node["first"].setValue(9), "The last frame comes before the first"),
         (lambda node: node["output"].setValue("/films/shot.exr"), "needs one place for the frame's number"),
         (lambda node: node["output"].setValue("/dev/null/shot.####.exr"), "cannot be written"),
@@ -271,6 +302,16 @@ def test_a_frame_that_cannot_be_rendered_is_said_and_nothing_stays(started, rend
     (tmp_path / "scan" / "shot.1003.exr").unlink()
     assert "Frame 1003 of Read1 cannot be rendered" in render()
     assert not (tmp_path / "restored").exists()
+
+
+def test_an_error_that_nobody_expected_is_told_and_the_node_is_free_again(started, node, applying, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("broken in this Nuke")
+
+    monkeypatch.setattr(importlib.import_module("nuke_plugin.background"), "frame_name", fail)
+    for _ in range(2):
+        node["render"].execute()
+        assert started.said[-1] == "Wetgate: broken in this Nuke" and not applying._jobs
 
 
 def test_one_at_a_time(started, node, wait, applying):

@@ -55,6 +55,22 @@ def test_frames_rendered_in_the_background_come_through_both(chain, wait, applyi
         np.testing.assert_allclose(written, picture_of(second, frame), atol=1e-5)
 
 
+def test_a_node_before_that_cannot_restore_is_said(started, chain, wait, applying):
+    first, second, models = chain
+    bare = started.gizmo(Path(__file__).resolve().parents[2] / "gizmos" / "WetgateRestore.gizmo", first.input(0))
+    bare.node("Restore")._kind = "Switch"
+    second.setInput(0, bare)
+    bare["model"].setValue(models[0])
+    second["render"].execute()
+    sentence = "WetgateRestore3 passes the scan of WetgateRestore2 unrestored, for the inference node is not installed"
+    assert sentence in started.said[-1] and not applying._jobs
+    bare["disable"].setValue(True)
+    started.said.clear()
+    second["render"].execute()
+    assert started.said == []
+    wait(lambda: not applying._jobs)
+
+
 def test_the_card_of_a_later_node_knows_that_flicker_is_taken_out_before(chain, wait, applying, tmp_path):
     first, second, _ = chain
     wait(lambda: "press Measure flicker" in second["card"].value())

@@ -115,6 +115,31 @@ def test_in_renders_there_are_gizmos_and_no_menus(engine, capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize(
+    ("change", "is_stopped"),
+    [({}, True), ({"disable": True}, False), ({"model": ""}, False)],
+    ids=["as it is", "disabled", "without a model"],
+)
+@pytest.mark.parametrize("gui", [False, True])
+def test_a_render_without_the_inference_node_is_stopped(engine, wait_for, tmp_path, gui, change, is_stopped):
+    with Session(gui=gui).installed() as session:
+        start(session, ["init.py"])
+        nuke = importlib.import_module("nuke")
+        node = session.gizmo(ROOT / "gizmos" / "WetgateRestore.gizmo", session.node("Constant"))
+        node.node("Restore")["model"]._value = "/films/model.onnx"
+        for name, value in change.items():
+            (node.node("Restore") if name == "model" else node)[name]._value = value
+        write = session.node("Write", session.node("Dot", node), file=f"{tmp_path}/out.####.exr", views="main")
+        for name, value in {"file_type": "exr", "channels": "rgb", "raw": True}.items():
+            write[name].setValue(value)
+        if is_stopped and not gui:
+            with pytest.raises(RuntimeError, match="Write1 would render unrestored frames, for WetgateRestore1 has no"):
+                nuke.execute(write, 1, 1)
+        else:
+            nuke.execute(write, 1, 1)
+        assert (tmp_path / "out.0001.exr").exists() == (gui or not is_stopped)
+
+
 def test_twice_on_nukes_path_is_once(nuke_session, engine, lines):
     start(nuke_session)
     callbacks = {what: len(calls) for what, calls in nuke_session._callbacks.items()}
@@ -252,7 +277,9 @@ class Any:
     def __getattr__(self, name): return Any() if name[0] != "_" else object.__getattribute__(self, name)
     def __call__(self, *_, **__): return Any()
 nuke, scripts, panels = (types.ModuleType(name) for name in ("nuke", "nukescripts", "nukescripts.panels"))
-for name in ("menu", "addOnCreate", "addKnobChanged", "pluginAddPath", "Node", "Knob", "ProgressTask"):
+nuke.GUI = False
+calls = "menu", "addBeforeRender", "addOnCreate", "addKnobChanged", "pluginAddPath"
+for name in (*calls, "Node", "Knob", "ProgressTask"):
     setattr(nuke, name, Any())
 panels.registerWidgetAsPanel = Any()
 scripts.panels = panels
