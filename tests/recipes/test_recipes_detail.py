@@ -71,6 +71,7 @@ def test_an_option_that_says_nothing_here_is_named(collected, tmp_path, capsys):
     reel = Path(shutil.copytree(collected, tmp_path / "reel.wetgate"))
     assert main(["train", str(reel), "--steps", "1", "--grain", "none", "--protect", "luma", "--accept"]) == 0
     assert "--protect and --accept said nothing to this recipe." in capsys.readouterr().out
+    assert run_of(reel).settings["steady"] is True  # which --protect luma turns off where it says something
 
 
 def run_of(reel: Path):

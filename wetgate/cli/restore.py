@@ -9,6 +9,7 @@ from typing import Any
 
 from wetgate.cli.durations import seconds
 from wetgate.cli.main import invoke
+from wetgate.cli.train import is_steadied, unheard
 from wetgate.errors import WetgateError
 from wetgate.images import ENCODINGS, format_frames, open_sink, open_source
 from wetgate.project import TRAINABLE, Restoration, Run, open_restoration
@@ -102,7 +103,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
         raise WetgateError("The training was stopped: run the same command to go on with it.")
     notes += [trained["note"]] if "note" in trained else []
     if trained.get("unheeded"):
-        notes.append(f"{' and '.join(trained['unheeded'])} said nothing to this recipe.")
+        notes.append(unheard(trained["unheeded"]))
     pictures = [arguments.scan, str(output)]
     applied = invoke(["apply", str(folder), *pictures, "--device", arguments.device, *machine])
     return {
@@ -168,7 +169,7 @@ def _is_as_asked(work: Run, arguments: Namespace) -> bool:
     asked = {name: getattr(arguments, name) for name in ("protect", "grain", "radius", "device")}
     asked["time_s"] = arguments.time
     if arguments.recipe != "telecine":  # which never steadies, and notes so in the run's settings
-        asked["steady"] = arguments.protect != "luma" and not arguments.no_steady
+        asked["steady"] = is_steadied(arguments.recipe, arguments.protect, False if arguments.no_steady else None)
     whole = work.state != "finished" or work.model.exists()
     return whole and all(work.settings.get(name) == value for name, value in asked.items())
 

@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, Namespace
+from collections.abc import Sequence
 from typing import Any
 
 from wetgate.cli.durations import seconds
@@ -35,6 +36,7 @@ _HEEDED_BY = {
     "shrinkage": ("steady",),
     "fill": ("steady",),
     "accept": ("exemplar",),
+    "steady": ("color", "exemplar", "detail", "steady"),
 }
 """Which recipes an option says something to."""
 
@@ -192,7 +194,7 @@ def describe(result: dict[str, Any]) -> str:
     if "note" in result:
         lines.append(result["note"])
     if result.get("unheeded"):
-        lines.append(f"{' and '.join(result['unheeded'])} said nothing to this recipe.")
+        lines.append(unheard(result["unheeded"]))
     return "\n".join([*lines, f"Model:  {result['model']}", f"Report: {result['report']}"])
 
 
@@ -212,9 +214,19 @@ def _settings(arguments: Namespace, restoration: Restoration) -> dict[str, Any]:
         "shrinkage": arguments.shrinkage,
         "fill": arguments.fill,
         "accept": arguments.accept,
-        "steady": arguments.protect != "luma" if arguments.steady is None else arguments.steady,
+        "steady": is_steadied(restoration.recipe, arguments.protect, arguments.steady),
         "operator": arguments.operator,
     }
+
+
+def is_steadied(recipe: str, protect: str, wanted: bool | None) -> bool:
+    """Whether flicker is taken out first: as ``wanted``, or else unless the recipe keeps the scan's luma."""
+    return not (protect == "luma" and recipe in _HEEDED_BY["protect"]) if wanted is None else wanted
+
+
+def unheard(options: Sequence[str]) -> str:
+    """The sentence about options that say nothing to a recipe."""
+    return f"{' and '.join(options)} said nothing to this recipe."
 
 
 def _ask_to_stop(work: Run) -> None:
