@@ -133,10 +133,12 @@ def test_training_lessens_the_loss_and_the_threshold_keeps_false_finds_rare(task
 def test_a_network_that_is_too_sure_of_itself_gets_a_higher_threshold(task):
     """As one is that has learnt for seconds: clean pixels are still left alone."""
     task.begin()
-    weights = {name: torch.from_numpy(value) for name, value in task.initial_weights().items()}
-    before = task.judged(weights)
-    weights["finding.out.bias"] = weights["finding.out.bias"] + 2
-    after = task.judged(weights)
+    judged = []
+    for surer in (2.0, 2.5):
+        weights = {name: torch.from_numpy(value) for name, value in task.initial_weights().items()}
+        weights["finding.out.bias"] = weights["finding.out.bias"] + surer
+        judged.append(task.judged(weights))
+    before, after = judged
     assert before["false_share"] <= FALSE_SHARE
-    assert after["threshold"] == before["threshold"] + 2
+    assert after["threshold"] == before["threshold"] + 0.5
     assert after["false_share"] == before["false_share"]

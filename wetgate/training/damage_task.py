@@ -45,9 +45,10 @@ NEAR = 8
 JUDGED_EACH, JUDGED_ODD = 1, 0.1
 """Lessons of each window that judges. They show what is rare as rarely as it comes, or a threshold would be chosen
 for it."""
-THRESHOLDS = tuple(np.round(np.arange(-2.0, 3.01, 0.25), 2).tolist())
-"""Logits that the threshold is chosen from. None is higher: a window or two that no motion can be found for, as of a
-whip pan, would make it so strict that little is found in the rest of the film."""
+THRESHOLDS = tuple(np.round(np.arange(2.25, 3.01, 0.25), 2).tolist())
+"""Logits that the threshold is chosen from. None is lower: what the first network takes for damage in the film itself
+is in doubt and not judged, so false finds there would not count. None is higher: a window or two that no motion can be
+found for, as of a whip pan, would make it so strict that little is found in the rest of the film."""
 
 _SHADE = 1e-2
 _JUDGING = 1
