@@ -509,8 +509,10 @@ def write_launcher(python: str, commands: Path) -> Path:
 def source_digest() -> str:
     """A digest of everything that the installed package is built from."""
     digest = hashlib.sha256()
-    files = [ROOT / name for name in ("pyproject.toml", "README.md", "hatch_build.py")]
-    for path in sorted([*files, *(ROOT / "ofx").rglob("*"), *(ROOT / "wetgate").rglob("*")]):
+    files = [ROOT / name for name in ("pyproject.toml", "README.md", "hatch_build.py", "init.py", "menu.py")]
+    for folder in ("gizmos", "nuke_plugin", "ofx", "wetgate"):
+        files += (ROOT / folder).rglob("*")
+    for path in sorted(files):
         if path.is_file() and "__pycache__" not in path.parts:
             digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()

@@ -74,9 +74,10 @@ def test_the_launcher_runs_wetgate_from_anywhere(bootstrap, tmp_path, monkeypatc
 
 def test_the_source_digest_sees_every_change(bootstrap, tmp_path, monkeypatch):
     (tmp_path / "wetgate" / "__pycache__").mkdir(parents=True)
-    (tmp_path / "ofx").mkdir()
-    names = ("pyproject.toml", "README.md", "hatch_build.py", "ofx/a.c", "wetgate/a.py", "wetgate/py.typed")
+    names = ["pyproject.toml", "README.md", "hatch_build.py", "init.py", "menu.py", "gizmos/a.gizmo"]
+    names += ["nuke_plugin/a.py", "nuke_plugin/panel/a.py", "ofx/a.c", "wetgate/a.py", "wetgate/py.typed"]
     for name in names:
+        Path(tmp_path, name).parent.mkdir(parents=True, exist_ok=True)
         Path(tmp_path, name).write_text(name)
     monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
     seen = {bootstrap.source_digest()}

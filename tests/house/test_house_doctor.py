@@ -21,10 +21,16 @@ def test_whole_installation(python_without):
 
 
 def test_inference_only_installation_is_well(python_without):
-    result = python_without({"torch", "onnx", "onnxscript", "cv2"}, DOCTOR.format(words=["--json"]))
+    result = python_without({"torch", "onnx", "onnxscript"}, DOCTOR.format(words=["--json"]))
     assert result.returncode == 0, result.stdout + result.stderr
     assert states(result)["Training"] == {"note"}
     assert states(result)["Models"] == {"ok"}
+
+
+def test_an_inference_only_installation_cannot_do_without_opencv(python_without):
+    result = python_without({"torch", "onnx", "onnxscript", "cv2"}, DOCTOR.format(words=[]))
+    assert result.returncode == 1
+    assert "No module named 'cv2'" in result.stdout
 
 
 def test_missing_package_is_named_and_the_page_still_comes(python_without):

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import ast
 import itertools
+import json
 import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
+from onnx import helper
+from onnx_graphs import model_of
+
+from wetgate.images import write_image
+from wetgate.onnx_model import ModelCard
+from wetgate.pairing.steadying import Wanted
 
 ROOT = Path(__file__).parents[2]
 ENGINE = ROOT / "wetgate"
 WITHOUT_TORCH = ["project", "service", "images", "onnx_model.py", "inference", "records"]
+ONLY_TO_TRAIN = {"torch", "onnx", "onnxscript", "skvideo"}
 IMPORT_NAMES = {"opencv-python-headless": "cv2", "scikit-video": "skvideo", "onnxruntime-gpu": "onnxruntime"}
 
 
@@ -35,19 +44,41 @@ def test_wetgate_itself_imports_nothing(python_without):
     assert result.stdout.split() == ["wetgate"], result.stderr
 
 
-def test_a_farm_node_needs_neither_torch_nor_onnx_nor_opencv(python_without):
-    result = python_without({"torch", "onnx", "onnxscript", "cv2", "skvideo"}, importing(modules(*WITHOUT_TORCH)))
+def test_what_runs_models_needs_neither_torch_nor_onnx_nor_opencv(python_without):
+    result = python_without({*ONLY_TO_TRAIN, "cv2"}, importing(modules(*WITHOUT_TORCH)))
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("recipe", ["color", "steady"])
+@pytest.mark.parametrize("requirements", ["inference-cpu", "inference-gpu"])
+def test_a_farm_node_applies_a_model_that_wants_a_steadied_scan(python_without, tmp_path, requirements, recipe):
+    """With no package but those that its requirement file names, of all that Wetgate imports anywhere."""
+    lines = (ROOT / "requirements" / f"{requirements}.txt").read_text(encoding="utf-8").splitlines()
+    names = {line.split("==")[0].split("[")[0] for line in lines if not line.startswith("#")}
+    there = {IMPORT_NAMES.get(name, name) for name in names} | set(sys.stdlib_module_names) | {"wetgate"}
+    others = set().union(*(imported_names(path) for path in ENGINE.rglob("*.py"))) - there
+    card = ModelCard(recipe, record={"settings": {"steady": True}, "results": {"wanted": Wanted().to_json()}})
+    node = helper.make_node("Identity", ["frames"], ["restored"])
+    (tmp_path / "model.onnx").write_bytes(model_of([node], card=card).SerializeToString())
+    (tmp_path / "scan").mkdir()
+    for frame in range(1, 6):
+        pixels = np.random.default_rng(0).uniform(0.1, 0.5, (48, 64, 3)) * (1.2 if frame == 3 else 1.0)
+        write_image(tmp_path / "scan" / f"scan.{frame}.exr", pixels.astype(np.float32))
+    words = ["apply", *(str(tmp_path / name) for name in ("model.onnx", "scan/scan.#.exr", "out/out.#.exr"))]
+    code = f"from wetgate.cli.main import main\nsys.exit(main({[*words, '--json']!r}))"
+    result = python_without(ONLY_TO_TRAIN | others, code)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["steadied"]
 
 
 def test_a_blocked_package_really_is_missing(python_without):
     assert "No module named 'torch'" in python_without({"torch"}, "import torch").stderr
 
 
-@pytest.mark.parametrize("verb", ["new", "status", "stop", "apply", "doctor"])
+@pytest.mark.parametrize("verb", ["new", "status", "stop", "apply", "curves", "detect", "doctor"])
 def test_verbs_of_an_inference_installation_start_without_torch(python_without, verb):
     code = f"from wetgate.cli.main import main\nsys.exit(main([{verb!r}, '--help']))"
-    result = python_without({"torch", "onnx", "onnxscript", "cv2", "skvideo"}, code)
+    result = python_without(ONLY_TO_TRAIN, code)
     assert result.returncode == 0, result.stderr
     assert f"wetgate {verb}" in result.stdout
 

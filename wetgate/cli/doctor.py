@@ -23,8 +23,8 @@ from wetgate import __version__
 
 HELP = "Check this installation: packages, devices, formats, disk; say what to do about what fails."
 
-INFERENCE_PACKAGES = {"numpy": "numpy", "OpenImageIO": "OpenImageIO", "av": "av"}
-ENGINE_PACKAGES = {"torch": "torch", "onnx": "onnx", "onnxscript": "onnxscript", "opencv-python-headless": "cv2"}
+INFERENCE_PACKAGES = {"numpy": "numpy", "OpenImageIO": "OpenImageIO", "av": "av", "opencv-python-headless": "cv2"}
+ENGINE_PACKAGES = {"torch": "torch", "onnx": "onnx", "onnxscript": "onnxscript"}
 RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
 CODECS = {
     "ProRes": ("prores", "prores_ks"),
