@@ -261,6 +261,12 @@ class Session:
         """Train on this pair, whatever was found about it."""
 
         def change(pair: Pair) -> None:
+            corrected = sorted(pair.folder.glob("corrected.*")) if pair.state == "prepared" else []
+            if corrected:
+                raise WetgateError(
+                    f"Pair {pair.number} has a correction, {corrected[0].name}, which only the command line takes in: "
+                    f"run `wetgate accept {pair.folder.parents[1]} --pairs {pair.number}`."
+                )
             name = "prepared.exr" if (pair.folder / "prepared.exr").exists() else "reference.exr"
             if exr_size(pair.folder / name) != exr_size(pair.scan):
                 raise WetgateError(
@@ -485,8 +491,9 @@ class Session:
         model = str(run.model)
         name = self._ask_desk(lambda: self.desk.create_restore(model, str(self.standing.folder)))
         if name is not None:
-            flicker = " It was trained on a steadied scan: press Measure flicker on it."
-            self.say(f"Made {name} with the model of run {run.number}.{flicker if run.settings.get('steady') else ''}")
+            steadied = run.settings.get("steady") and run.settings.get("recipe") != "steady"
+            flicker = " It was trained on a steadied scan: press Measure flicker on it." if steadied else ""
+            self.say(f"Made {name} with the model of run {run.number}.{flicker}")
 
     def _ask_desk(self, call: Callable[[], str]) -> Optional[str]:
         """Ask the host; None where it refuses, which is shown."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from panel_desk import PATIENCE_S, STANDIN, RecordingDesk
-from panel_stage import add_run, fill_run, new_restoration
+from panel_stage import add_run, exr_header, fill_run, new_restoration
 
 from nuke_plugin.engine import Calls, Engine, Health
 from nuke_plugin.session import ACTIONS, NoDesk, Session, pattern_of
@@ -106,14 +106,35 @@ def test_without_a_model_there_is_no_restore_node(make_session, reel):
     assert session.notice == "There is no model yet: train first." and not session.desk.asked
 
 
-def test_a_model_that_wants_a_steadied_scan_is_said_with_its_node(make_session, reel):
-    fill_run(reel.new_run({"recipe": "color", "protect": "grain", "time_s": 300.0, "steady": True}), "finished")
+@pytest.mark.parametrize(
+    ("recipe", "steady", "said"), [("color", True, True), ("damage", False, False), ("steady", True, False)]
+)
+def test_a_model_that_wants_a_steadied_scan_is_said_with_its_node(make_session, reel, recipe, steady, said):
+    fill_run(reel.new_run({"recipe": recipe, "protect": "grain", "time_s": 300.0, "steady": steady}), "finished")
     session = make_session(reel.folder, desk=RecordingDesk())
     wait(session, lambda: session.model)
     session.create_restore()
-    assert session.notice.endswith(
-        "the model of run 1. It was trained on a steadied scan: press Measure flicker on it."
-    )
+    hint = " It was trained on a steadied scan: press Measure flicker on it."
+    assert session.notice.endswith("the model of run 1." + (hint if said else ""))
+
+
+def test_a_correction_is_not_passed_over_by_accepting(make_session, reel):
+    """The command merges it into the proposal first, which takes the engine's own reading of pictures."""
+    pair = reel.pairs()[1]
+    for name in ("scan.exr", "prepared.exr"):
+        (pair.folder / name).write_bytes(exr_header(64, 48))
+    pair.update(state="prepared", prepared="prepared.exr")
+    (pair.folder / "corrected.png").write_bytes(b"painted over")
+    session = make_session(reel.folder)
+    wait(session, lambda: session.standing.pair(2))
+    session.accept(2)
+    wait(session, lambda: session.notice)
+    assert session.notice.startswith("Pair 2 has a correction, corrected.png,") and session.trouble
+    assert f"`wetgate accept {reel.folder} --pairs 2`" in session.notice
+    assert reel.pairs()[1].state == "prepared"
+    (pair.folder / "corrected.png").unlink()
+    session.accept(2)
+    wait(session, lambda: reel.pairs()[1].state == "accepted")
 
 
 def test_no_desk_refuses_in_a_sentence(make_session, reel):

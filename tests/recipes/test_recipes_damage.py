@@ -62,7 +62,7 @@ def trained(film, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(damage, "FRAMES", 6)
         restoration = start(folder, film)
-        run = restoration.new_run({"recipe": "damage"})
+        run = restoration.new_run({"recipe": "damage", "steady": True})
         with run.lock():
             told = damage.train(restoration, run, damage.Options(steps=STEPS, seconds=None), 0.0)
     return folder, told
@@ -77,6 +77,7 @@ def test_a_film_is_enough_to_learn_from(trained):
     assert model.takes_damage
     assert (model.card.recipe, model.card.radius, model.card.encoding) == ("damage", 1, "display")
     assert model.card.halo is not None and not model.card.steady
+    assert run.settings["steady"] is False
     assert local_paths_in(model.data) == []
     report = run.report.read_text(encoding="utf-8")
     assert "Held-out windows (" in report and "Held-out pairs (" not in report

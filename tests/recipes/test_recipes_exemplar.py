@@ -262,6 +262,7 @@ def test_the_record_says_that_colour_was_inferred_and_from_what(trained_of_all: 
     assert record["recipe"] == "exemplar"
     assert record["digital_source_type"] == INFERRED
     assert record["protected"] == "luma"
+    assert open_restoration(trained_of_all).latest_run().settings["steady"] is False
     said = " ".join(record["limitations"])
     assert "Colour is inferred: from frames that were painted by hand and paint that was carried" in said
     paint = [source for source in record["sources"] if source["role"] == "paint"]

@@ -155,6 +155,7 @@ def test_the_model_says_what_it_is_and_the_report_shows_both_steps(trained):
     run = open_restoration(trained).latest_run()
     card = read_card(run.model)
     assert (card.recipe, card.protected, card.radius, card.steady) == ("telecine", "none", 0, False)
+    assert run.settings["steady"] is False
     assert read_card(run.folder / "model_fp16.onnx").half_of
     events = run.events()[0]
     stages = [event["stage"] for event in events if event["event"] == "model"]
