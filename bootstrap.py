@@ -496,11 +496,13 @@ def write_launcher(python: str, commands: Path) -> Path:
     """Write the `wetgate` command into ``commands``; return its path."""
     commands.mkdir(parents=True, exist_ok=True)
     if WINDOWS:
-        path, text = commands / "wetgate.cmd", '@"{}" -P -m wetgate %*\r\n'.format(python)
+        # From where the command lies: the console's code page may not have the letters of a user's name.
+        beside = os.path.relpath(python, str(commands))
+        path, text = commands / "wetgate.cmd", '@"%~dp0{}" -P -m wetgate %*\r\n'.format(beside)
     else:
         path, text = commands / "wetgate", '#!/bin/sh\nexec {} -P -m wetgate "$@"\n'.format(shlex.quote(python))
     temporary = path.with_name(path.name + ".new")
-    temporary.write_text(text, encoding="utf-8")
+    temporary.write_bytes(text.encode("utf-8"))
     temporary.chmod(0o755)
     os.replace(str(temporary), str(path))
     return path

@@ -165,12 +165,15 @@ class AddedScan:
         return " ".join([f"{self.folder.name} learns from {name}, frames {first} to {last}.", *self.notes])
 
 
-def add_scan(folder: str, scan: str, *, view: str = "", recipe: str = "", encoding: str = "") -> AddedScan:
+def add_scan(
+    folder: str, scan: str, frames: Sequence[int] = (), *, view: str = "", recipe: str = "", encoding: str = ""
+) -> AddedScan:
     """Note a node's files as what a restoration learns from, which is made where there is none.
 
     Args:
         folder: the restoration; of a recipe that needs no reference.
         scan: the node of the pictures to restore: a Read that converts nothing.
+        frames: which of its frames, rising; all by default.
         view, recipe, encoding: as for :func:`add_pairs`.
 
     Raises:
@@ -182,10 +185,13 @@ def add_scan(folder: str, scan: str, *, view: str = "", recipe: str = "", encodi
     if recipe not in WITHOUT_REFERENCE:
         raise WetgateError(f"{folder} is for the recipe {recipe}, which learns from pairs: give it a reference.")
     files = scan_of(scan, view, f"The recipe {recipe} looks")
-    first, last = (frame + files.offset for frame in host.frame_range(scan))
+    _require_frames(scan, frames)
+    numbers = [frame + files.offset for frame in frames or host.frame_range(scan)]
+    first, last = numbers[0], numbers[-1]
     restoration = there or create_restoration(folder, recipe, encoding)
     restoration.add_source("scan", files.pattern)
-    restoration.add_footage(files.pattern, f"{first}-{last}" if last > first else str(first))
+    whole = f"{first}-{last}" if last > first else str(first)
+    restoration.add_footage(files.pattern, ",".join(map(str, numbers)) if frames else whole)
     memory.use(folder)
     return AddedScan(restoration.folder, files.pattern, (first, last), tuple(_coding_note(scan, encoding)))
 
@@ -264,7 +270,7 @@ def press(button: str) -> None:
     node = host.this_node()
     try:
         if button == "add":
-            _add(node, [host.current_frame()])
+            _add(node)
         elif button == "add_frames":
             _add(node, _frames_of(node))
         elif button == "region":
@@ -281,7 +287,8 @@ def press(button: str) -> None:
         host.tell(f"Wetgate: {str(error) or type(error).__name__}")
 
 
-def _add(node: str, frames: Sequence[int]) -> None:
+def _add(node: str, frames: Sequence[int] = ()) -> None:
+    """Pairs of these frames, or of the current one; without a reference they, or all, are what is learnt from."""
     scan, reference, mask = (host.input_of(node, index) for index in range(3))
     alone = reference is None and str(host.knob(node, "recipe")) in WITHOUT_REFERENCE
     if scan is None or (reference is None and not alone):
@@ -297,9 +304,10 @@ def _add(node: str, frames: Sequence[int]) -> None:
         "encoding": str(host.knob(node, "encoding")),
     }
     if reference is None:
-        host.set_quietly(node, status=str(add_scan(folder, scan, **how)))
+        host.set_quietly(node, status=str(add_scan(folder, scan, frames, **how)))
         return
     elements = str(host.knob(node, "elements"))
+    frames = frames or [host.current_frame()]
     added = add_pairs(
         folder, scan, reference, frames, region=_region_of(node, scan), mask=mask, elements=elements, **how
     )
@@ -413,13 +421,7 @@ def _check(folder: str, nodes: dict[str, str], frames: Sequence[int], region: Op
     if not frames:
         raise WetgateError("No frame was named that could become a pair.")
     for name in nodes.values():
-        first, last = host.frame_range(name)
-        outside = [frame for frame in frames if not first <= frame <= last]
-        # Beside its frames a Read holds its first and last, silently; a still, and what has no file, is for all frames.
-        if outside and first != last and host.source_files(name)[0]:
-            raise WetgateError(
-                f"{name} has the frames {first} to {last}, but not {outside[0]}: choose others, or move it in time."
-            )
+        _require_frames(name, frames)
     size = host.picture_size(nodes["scan"])
     if "mask" in nodes:
         width, height = host.picture_size(nodes["mask"])
@@ -433,14 +435,33 @@ def _check(folder: str, nodes: dict[str, str], frames: Sequence[int], region: Op
     return {"scan": region, "mask": region, "reference": region if same else None}
 
 
+def _require_frames(node: str, frames: Sequence[int]) -> None:
+    first, last = host.frame_range(node)
+    outside = [frame for frame in frames if not first <= frame <= last]
+    # Beside its frames a Read holds its first and last, silently; a still, and what has no file, is for all frames.
+    if outside and first != last and host.source_files(node)[0]:
+        raise WetgateError(
+            f"{node} has the frames {first} to {last}, but not {outside[0]}: choose others, or move it in time."
+        )
+
+
 def _windows(scan: str, frames: Sequence[int], radius: int, view: str) -> dict[int, tuple[int, ...]]:
     """By frame, the frames of the scan that are rendered for its pair: those that there are, itself included."""
     first, last = host.frame_range(scan)
     wanted = {number for frame in frames for number in range(frame - radius, frame + radius + 1)}
     present = {number for number in wanted if first <= number <= last and first != last}
+    files: dict[int, str] = {}
     if host.source_files(scan)[0]:
-        present = {number for number in present if os.path.isfile(host.frame_file(scan, number, view))}
-    return {frame: window_of(frame, radius, frozenset(present)) for frame in frames}
+        files = {number: host.frame_file(scan, number, view) for number in present}
+        present = {number for number in present if os.path.isfile(files[number])}
+    held = {number: files[number] for number in present if host.is_still(files.get(number, ""))}
+
+    def around(frame: int) -> frozenset[int]:
+        """Without what shows the frame again, as behind a FrameHold or a Retime."""
+        own = held.get(frame)
+        return frozenset(number for number in present if number == frame or own is None or held.get(number) != own)
+
+    return {frame: window_of(frame, radius, around(frame)) for frame in frames}
 
 
 def _coding_note(node: str, encoding: str) -> Iterator[str]:

@@ -643,11 +643,15 @@ def set_quietly(node: str, **values: object) -> None:
         _set(_node(node), **values)
 
 
+def is_still(file: str) -> bool:
+    """Whether a file is of one picture that the server reads."""
+    return os.path.splitext(file)[1].lower() in STILLS
+
+
 def files_of(node: str, frames: Iterable[int], view: str = "") -> dict[int, str]:
     """The files whose pixels are a node's own, by frame; empty unless each has its own that the server reads."""
     files = {frame: frame_file(node, frame, view) for frame in frames} if is_as_in_files(node) else {}
-    are_stills = all(os.path.splitext(file)[1].lower() in STILLS for file in files.values())
-    if not are_stills or len(set(files.values())) < len(files):
+    if not all(map(is_still, files.values())) or len(set(files.values())) < len(files):
         return {}
     return files if all(os.path.isfile(file) for file in files.values()) else {}
 

@@ -72,6 +72,15 @@ def test_the_launcher_runs_wetgate_from_anywhere(bootstrap, tmp_path, monkeypatc
     assert result.stdout == "-P|-m|wetgate|apply|two words|"
 
 
+def test_the_launcher_of_windows_finds_python_from_where_it_lies(bootstrap, tmp_path, monkeypatch):
+    """A batch file is read in the console's code page, which may not have the letters of a user's name."""
+    monkeypatch.setattr(bootstrap, "WINDOWS", True)
+    home = tmp_path / "Zoë"
+    launcher = bootstrap.write_launcher(str(home / "engine" / "Scripts" / "python.exe"), home / "bin")
+    text = launcher.read_bytes().decode("ascii")
+    assert text.replace("\\", "/") == '@"%~dp0../engine/Scripts/python.exe" -P -m wetgate %*\r\n'
+
+
 def test_the_source_digest_sees_every_change(bootstrap, tmp_path, monkeypatch):
     (tmp_path / "wetgate" / "__pycache__").mkdir(parents=True)
     names = ["pyproject.toml", "README.md", "hatch_build.py", "init.py", "menu.py", "gizmos/a.gizmo"]

@@ -80,6 +80,17 @@ def test_what_comes_from_no_file_is_rendered_and_a_still_has_no_neighbours(
     assert [neighbours_of(folder, at) for at in range(2)] == [[-1, 1], []]
 
 
+def test_a_picture_that_is_shown_again_is_no_neighbour(collecting, nodes, folder, monkeypatch):
+    """As behind a Retime to half the speed: frame 1002 shows the file of 1001, and 1003 the next."""
+    file_of = collecting.host.frame_file
+    monkeypatch.setattr(
+        collecting.host, "frame_file", lambda node, frame, view="": file_of(node, 1001 + (frame - 1001) // 2, view)
+    )
+    collecting.add_pair(folder, "Read1", "Read2", 1002, recipe="detail")
+    (pair,) = open_restoration(folder).pairs()
+    assert sorted(pair.neighbours) == [1]
+
+
 def test_pairs_for_telecine_say_what_they_are_of(collecting, nuke_session, nodes, folder):
     node = nuke_session.gizmo(ROOT / "gizmos" / "WetgatePairs.gizmo", *nodes)
     assert list(node["elements"].values()) == list(collecting.ELEMENTS)
@@ -139,6 +150,20 @@ def test_the_node_takes_its_scan_where_no_reference_is_connected(collecting, nuk
     node["recipe"].setValue("detail")
     node["add"].execute()
     assert "nothing at its input Reference" in nuke_session.said[-1]
+
+
+def test_the_nodes_frames_say_what_is_learnt_from(collecting, nuke_session, nodes, folder):
+    node = nuke_session.gizmo(ROOT / "gizmos" / "WetgatePairs.gizmo", nodes[0])
+    node["folder"].setValue(folder)
+    node["recipe"].setValue("damage")
+    node["frames"].setValue("1002-1004,1007")
+    node["add_frames"].execute()
+    assert [one["frames"] for one in open_restoration(folder).footage] == ["1002,1003,1004,1007"]
+    assert node["status"].value().endswith("frames 1002 to 1007.")
+    node["frames"].setValue("1002-1010")
+    node["add_frames"].execute()
+    assert nuke_session.said[-1].startswith("Read1 has the frames 1001 to 1007, but not 1008")
+    assert len(open_restoration(folder).footage) == 1
 
 
 def test_a_scan_whose_pixels_are_not_those_of_its_files_is_a_sentence(collecting, nuke_session, nodes, folder):
