@@ -112,23 +112,36 @@ class Health:
 
 
 class Task:
-    """A process at work for a callback; it ends with its host."""
+    """A process at work for a callback.
 
-    def __init__(self) -> None:
+    Args:
+        outlives: it goes on when nobody waits for it any more: half of it done would be worse than none.
+    """
+
+    def __init__(self, *, outlives: bool = False) -> None:
         self._process: Optional[subprocess.Popen[str]] = None
         self._lock = threading.Lock()
-        self.cancelled = False
+        self._outlives = outlives
+        self._cancelled = False
+        self.is_awaited = True
 
     def cancel(self) -> None:
         """End it, and whatever it has started; its ``done`` and ``failed`` are not called then."""
         with self._lock:
-            self.cancelled = True
+            self._cancelled, self.is_awaited = True, False
             if self._process is not None and self._process.poll() is None:
                 _end(self._process)
 
+    def leave(self) -> None:
+        """Nobody waits for it any more: cancel it, or let it go on unheard."""
+        if self._outlives:
+            self.is_awaited = False
+        else:
+            self.cancel()
+
     def _start(self, command: Sequence[str]) -> Optional[subprocess.Popen[str]]:
         with self._lock:
-            if not self.cancelled:
+            if not self._cancelled:
                 self._process = _popen(command)
             return self._process
 
@@ -198,11 +211,11 @@ class Engine:
 
     def start_training(self, folder: Path, options: Options, done: Done = _nothing, failed: Failed = _nothing) -> Task:
         """Train in the background; ``done`` gets "run", "folder" and "pid" of what was started."""
-        return self._verb(lambda: ["train", str(folder), *options.words(), "--detach"], done, failed)
+        return self._verb(lambda: ["train", str(folder), *options.words(), "--detach"], done, failed, outlives=True)
 
     def go_on(self, folder: Path, done: Done = _nothing, failed: Failed = _nothing) -> Task:
         """Go on with the newest run where it was stopped or broken off."""
-        return self._verb(lambda: ["train", str(folder), "--resume", "--detach"], done, failed)
+        return self._verb(lambda: ["train", str(folder), "--resume", "--detach"], done, failed, outlives=True)
 
     def prepare(self, folder: Path, done: Done = _nothing, failed: Failed = _nothing) -> Task:
         """Align, weigh, accept or reject the pairs and draw their pictures; ``done`` gets the pairs."""
@@ -250,16 +263,17 @@ class Engine:
             lambda code, out, last: done(out) if code == 0 else failed(_last_words(last, "The set-up failed")),
             failed,
             follow,
+            outlives=True,
         )
 
     def close(self) -> None:
-        """Cancel what still runs for a callback. Trainings go on: they are nobody's."""
+        """Cancel what still runs for a callback, but for a set-up and the start of a training."""
         for task in list(self._tasks):
-            task.cancel()
+            task.leave()
 
     # How
 
-    def _verb(self, words: Callable[[], Sequence[str]], done: Done, failed: Failed) -> Task:
+    def _verb(self, words: Callable[[], Sequence[str]], done: Done, failed: Failed, *, outlives: bool = False) -> Task:
         def ended(code: int, out: str, last: Sequence[str]) -> None:
             answer = _answer(out)
             if answer is None:
@@ -269,7 +283,7 @@ class Engine:
             else:
                 done(answer)
 
-        return self._start(lambda: [*self.command(), *words(), "--json"], ended, failed, _nothing)
+        return self._start(lambda: [*self.command(), *words(), "--json"], ended, failed, _nothing, outlives=outlives)
 
     def _start(
         self,
@@ -277,12 +291,14 @@ class Engine:
         ended: Callable[[int, str, Sequence[str]], None],
         failed: Failed,
         follow: Follow,
+        *,
+        outlives: bool = False,
     ) -> Task:
-        task = Task()
+        task = Task(outlives=outlives)
         self._tasks.append(task)
 
         def tell(call: Callable[[], None]) -> None:
-            self._deliver(lambda: None if task.cancelled else call())
+            self._deliver(lambda: call() if task.is_awaited else None)
 
         def work() -> None:
             try:

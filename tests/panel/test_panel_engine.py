@@ -163,6 +163,23 @@ def test_an_installation_that_fails_says_why(calls, told, monkeypatch, tmp_path)
     assert told(heard) == "pip could not install what Wetgate needs."
 
 
+def test_an_installation_goes_on_when_the_panel_closes(calls, monkeypatch, tmp_path):
+    """As Nuke makes the panel anew when it is docked elsewhere."""
+    bootstrap = tmp_path / "bootstrap.py"
+    bootstrap.write_text(
+        "import pathlib, sys, time\nprint('begun', file=sys.stderr)\ntime.sleep(1)\n"
+        "pathlib.Path(__file__).with_name('done').touch()"
+    )
+    monkeypatch.setattr(nuke_plugin.engine, "find_bootstrap", lambda: bootstrap)
+    engine, lines, heard = Engine(calls.put), [], []
+    engine.install(lines.append, heard.append, heard.append)
+    calls.get(timeout=PATIENCE_S)()
+    assert lines == ["begun"]
+    engine.close()
+    calls.get(timeout=PATIENCE_S)()
+    assert (tmp_path / "done").exists() and heard == []
+
+
 def test_the_plug_in_came_with_its_set_up():
     assert nuke_plugin.engine.find_bootstrap().is_file()
 
