@@ -123,7 +123,7 @@ def add_pairs(
     before = there.pairs() if there else []
     nodes = {"scan": scan, "reference": reference, **({"mask": mask} if mask else {})}
     with host.full_resolution(), _scratch() as scratch:
-        regions = _check(folder, nodes, frames, region)
+        regions = _check(folder, nodes, frames, region, view)
         notes = [note for role in ("scan", "reference") for note in _coding_note(nodes[role], encoding)]
         windows = _windows(scan, frames, NEIGHBOURS.get(recipe, 0), view)
         around = sorted({number for window in windows.values() for number in window})
@@ -185,7 +185,7 @@ def add_scan(
     if recipe not in WITHOUT_REFERENCE:
         raise WetgateError(f"{folder} is for the recipe {recipe}, which learns from pairs: give it a reference.")
     files = scan_of(scan, view, f"The recipe {recipe} looks")
-    _require_frames(scan, frames)
+    _require_frames(scan, frames, view)
     numbers = [frame + files.offset for frame in frames or host.frame_range(scan)]
     first, last = numbers[0], numbers[-1]
     restoration = there or create_restoration(folder, recipe, encoding)
@@ -408,7 +408,9 @@ def _require_writable(*folders: Path) -> None:
             raise WetgateError(f"{folder} cannot be written to: have its permissions changed, or choose another.")
 
 
-def _check(folder: str, nodes: dict[str, str], frames: Sequence[int], region: Optional[host.Region]) -> dict[str, Any]:
+def _check(
+    folder: str, nodes: dict[str, str], frames: Sequence[int], region: Optional[host.Region], view: str
+) -> dict[str, Any]:
     """Which region each node is rendered in."""
     if nodes["scan"] == nodes["reference"]:
         raise WetgateError(f"{nodes['scan']} is both the scan and the reference: a pair needs two nodes.")
@@ -421,7 +423,7 @@ def _check(folder: str, nodes: dict[str, str], frames: Sequence[int], region: Op
     if not frames:
         raise WetgateError("No frame was named that could become a pair.")
     for name in nodes.values():
-        _require_frames(name, frames)
+        _require_frames(name, frames, view)
     size = host.picture_size(nodes["scan"])
     if "mask" in nodes:
         width, height = host.picture_size(nodes["mask"])
@@ -435,14 +437,21 @@ def _check(folder: str, nodes: dict[str, str], frames: Sequence[int], region: Op
     return {"scan": region, "mask": region, "reference": region if same else None}
 
 
-def _require_frames(node: str, frames: Sequence[int]) -> None:
+def _require_frames(node: str, frames: Sequence[int], view: str) -> None:
+    """A Read gives its first and last beside its frames, and maybe black for a missing file, without a word."""
     first, last = host.frame_range(node)
+    if first == last or not host.source_files(node)[0]:
+        return  # a still, and what has no file, is for all frames
     outside = [frame for frame in frames if not first <= frame <= last]
-    # Beside its frames a Read holds its first and last, silently; a still, and what has no file, is for all frames.
-    if outside and first != last and host.source_files(node)[0]:
+    if outside:
         raise WetgateError(
             f"{node} has the frames {first} to {last}, but not {outside[0]}: choose others, or move it in time."
         )
+    if not host.frame_file(node, first, view):
+        return  # a node between does not hand on what files these are
+    missing = [frame for frame in frames if not os.path.exists(host.frame_file(node, frame, view))]
+    if missing:
+        raise WetgateError(f"{node} has no file for frame {missing[0]}: choose other frames.")
 
 
 def _windows(scan: str, frames: Sequence[int], radius: int, view: str) -> dict[int, tuple[int, ...]]:

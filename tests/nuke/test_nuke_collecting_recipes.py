@@ -160,6 +160,9 @@ def test_the_nodes_frames_say_what_is_learnt_from(collecting, nuke_session, node
     node["add_frames"].execute()
     assert [one["frames"] for one in open_restoration(folder).footage] == ["1002,1003,1004,1007"]
     assert node["status"].value().endswith("frames 1002 to 1007.")
+    node["frames"].setValue("1005-1007")
+    node["add_frames"].execute()
+    assert nuke_session.said[-1].startswith("Read1 has no file for frame 1006")
     node["frames"].setValue("1002-1010")
     node["add_frames"].execute()
     assert nuke_session.said[-1].startswith("Read1 has the frames 1001 to 1007, but not 1008")
