@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from wetgate.errors import WetgateError
 from wetgate.project.locks import is_locked
 from wetgate.service.client import Client, connect
 from wetgate.service.layout import lay_out
@@ -74,11 +76,15 @@ class RealServer:
         until(lambda: not is_locked(self.places.lock))
 
     def end(self) -> None:
-        """Stop whatever runs."""
-        if is_locked(self.places.lock):
-            with connect(start=False, places=self.places) as client:
-                client.stop()
-        until(lambda: not is_locked(self.places.lock))
+        """Stop whatever runs, and what another client had started that comes up only when the first one has ended."""
+
+        def has_ended() -> bool:
+            if is_locked(self.places.lock):
+                with contextlib.suppress(WetgateError), connect(start=False, places=self.places) as client:
+                    client.stop()
+            return not is_locked(self.places.lock)
+
+        until(has_ended)
 
 
 def restore(client: Client, model: Path, window: list[np.ndarray], *, coverage: bool = False, **options):
