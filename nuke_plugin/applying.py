@@ -83,10 +83,8 @@ def press(button: str) -> None:
     node = host.this_node()
     try:
         {"render": render, "measure": measure, "cancel": cancel}[button](node)
-    except WetgateError as error:
-        host.tell(str(error))
     except Exception as error:  # an artist's click must not end in a traceback
-        host.tell(f"Wetgate: {str(error) or type(error).__name__}")
+        host.tell_error(error)
 
 
 # Knobs of old versions

@@ -281,10 +281,8 @@ def press(button: str) -> None:
             starting.open_panel()
     except host.Cancelled:
         host.set_quietly(node, status="Cancelled; nothing was added.")
-    except WetgateError as error:
-        host.tell(str(error))
     except Exception as error:  # an artist's click must not end in a traceback
-        host.tell(f"Wetgate: {str(error) or type(error).__name__}")
+        host.tell_error(error)
 
 
 def _add(node: str, frames: Sequence[int] = ()) -> None:

@@ -457,9 +457,8 @@ def _create(kind: str, above: Optional[str] = None, *, shown: bool = False, bran
         if above is not None:
             place.enter_context(_node(above).parent())
             _node(above).selectOnly()
-        if branch:
-            for node in nuke.selectedNodes():
-                node.setSelected(False)
+            if branch:
+                _node(above).setSelected(False)
         try:
             made = nuke.createNode(kind, inpanel=shown and has_gui())
         except RuntimeError as error:
@@ -480,6 +479,12 @@ def tell(sentence: str) -> None:
         nuke.message(sentence)
     else:
         print(sentence, file=sys.stderr)  # noqa: T201
+
+
+def tell_error(error: Exception) -> None:
+    """Say what went wrong; what nobody expected, too."""
+    expected = isinstance(error, WetgateError)
+    tell(str(error) if expected else f"Wetgate: {str(error) or type(error).__name__}")
 
 
 def say(sentence: str) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from wetgate.cli.apply import model_of
 from wetgate.cli.progress import Progress
 from wetgate.errors import WetgateError
-from wetgate.images import format_frames, open_source, parse_frames, require_outside, to_display
+from wetgate.images import format_frames, open_source, parse_frames, require_outside_sequence, to_display
 from wetgate.inference.finding import write_masks
 from wetgate.inference.sequences import chosen
 from wetgate.inference.session import DEVICES, Session
@@ -48,8 +48,7 @@ def run(arguments: Namespace) -> dict[str, Any]:
             raise WetgateError(
                 f"{folder} is the scan's own folder, where nothing is written: choose another for the masks."
             )
-        if not source.is_video and len(source.frames) > 1:
-            require_outside(folder, folder, [source.path(frames[0])])
+        require_outside_sequence(folder, folder, source)
         encoding = session.card.encoding or "display"
         small = {}
 

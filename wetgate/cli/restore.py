@@ -168,8 +168,7 @@ def _is_as_asked(work: Run, arguments: Namespace) -> bool:
     """Whether a run is what these options would train; a finished one without its model is not."""
     asked = {name: getattr(arguments, name) for name in ("protect", "grain", "radius", "device")}
     asked["time_s"] = arguments.time
-    if arguments.recipe != "telecine":  # which never steadies, and notes so in the run's settings
-        asked["steady"] = is_steadied(arguments.recipe, arguments.protect, False if arguments.no_steady else None)
+    asked["steady"] = is_steadied(arguments.recipe, arguments.protect, False if arguments.no_steady else None)
     whole = work.state != "finished" or work.model.exists()
     return whole and all(work.settings.get(name) == value for name, value in asked.items())
 

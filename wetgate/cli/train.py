@@ -221,6 +221,8 @@ def _settings(arguments: Namespace, restoration: Restoration) -> dict[str, Any]:
 
 def is_steadied(recipe: str, protect: str, wanted: bool | None) -> bool:
     """Whether flicker is taken out first: as ``wanted``, or else unless the recipe keeps the scan's luma."""
+    if recipe not in _HEEDED_BY["steady"]:
+        return False
     return not (protect == "luma" and recipe in _HEEDED_BY["protect"]) if wanted is None else wanted
 
 

@@ -17,7 +17,7 @@ from wetgate.images import (
     format_frames,
     open_source,
     parse_frames,
-    require_outside,
+    require_outside_sequence,
     to_display,
     write_image,
 )
@@ -128,8 +128,7 @@ def _check_preview(path: Path, source: Source) -> None:
     scan = source.path(source.frames[0])
     if path.resolve() == scan.resolve():
         raise WetgateError(f"{path} would overwrite the scan: choose another name for the preview.")
-    if not source.is_video and len(source.frames) > 1:
-        require_outside(path, path.resolve().parent, [scan])
+    require_outside_sequence(path, path.resolve().parent, source)
 
 
 def _preview(path: Path, answer: Unfaded, scan: Any, encoding: str) -> None:

@@ -4,7 +4,7 @@ from wetgate.images.encodings import ENCODINGS, LUMA, from_display, from_linear,
 from wetgate.images.frames import format_frames, parse_frames
 from wetgate.images.image import DEPTHS, Header, Image, Pixels, Window
 from wetgate.images.moving import Sink, Source
-from wetgate.images.opening import open_sink, open_source, require_outside
+from wetgate.images.opening import open_sink, open_source, require_outside, require_outside_sequence
 from wetgate.images.still import FORMAT_DEPTHS, read_header, read_image, write_image
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "read_header",
     "read_image",
     "require_outside",
+    "require_outside_sequence",
     "to_display",
     "to_linear",
     "write_image",

@@ -86,6 +86,16 @@ def _protect_source(sink: Sink, path: Path, like: Source) -> None:
         require_outside(path, output.resolve().parent, [source])
 
 
+def require_outside_sequence(path: Path, folder: Path, source: Source) -> None:
+    """:func:`require_outside` of a sequence's frames; beside a video or a single picture anything may lie.
+
+    Raises:
+        WetgateError: ``folder`` is that of a source sequence, or below it.
+    """
+    if not source.is_video and len(source.frames) > 1:
+        require_outside(path, folder, [source.path(source.frames[0])])
+
+
 def require_outside(path: Path, folder: Path, sources: Iterable[Path]) -> None:
     """Fail where what is written would come to lie among a source's files, or in a folder below theirs.
 

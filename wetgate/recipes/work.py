@@ -91,8 +91,9 @@ class Work:
         self._preview = Preview(restoration, run)
         self._last = {"status": 0.0, "checkpoint": time.monotonic(), "validation": 0.0}
         self._hurried = False
-        run.settings["steady"] = options.steady
-        self.keep_settings()
+        if run.settings.get("steady") != options.steady:
+            run.settings["steady"] = options.steady
+            self.keep_settings()
 
     def carry_out(self, steps: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Do the recipe's work.

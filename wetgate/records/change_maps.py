@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wetgate.files import make_folder, sha256, sweep_temporaries, write_json
-from wetgate.images import Header, Image, Source, require_outside, write_image
+from wetgate.images import Header, Image, Source, require_outside_sequence, write_image
 from wetgate.records.receipts import file_hash
 
 SUMMARY = "changes.json"
@@ -58,8 +58,7 @@ def prepare(folder: Path, source: Source) -> None:
     Raises:
         WetgateError: it lies in the folder of a source sequence, or cannot be written.
     """
-    if len(source.frames) > 1 and not source.is_video:
-        require_outside(folder, folder, [source.path(source.frames[0])])
+    require_outside_sequence(folder, folder, source)
     make_folder(folder)
     sweep_temporaries(folder)
 
